@@ -1,0 +1,53 @@
+package deploy
+
+// Plan is the ordered list of truths that a deploy makes so. It is data:
+// printable, diffable, golden-tested, and carries its resolved settings, so
+// that a reload of the configuration affects later plans only.
+type Plan struct {
+	Target   Target   `json:"target"`
+	Want     Want     `json:"want"`
+	Release  Release  `json:"release,omitzero"` // what will serve; zero for a retire or accept
+	Slot     Slot     `json:"slot,omitempty"`   // where
+	Old      Release  `json:"old,omitzero"`     // what serves now; zero: nothing
+	OldSlot  Slot     `json:"old_slot,omitempty"`
+	Steps    []Step   `json:"steps"`
+	Commit   int      `json:"commit"` // index of the step after which the deploy goes forward; -1: none
+	Baked    int      `json:"baked"`  // index of the step after which only clean-up is left; -1: none
+	Settings Settings `json:"settings"`
+	Notes    []string `json:"notes,omitempty"` // told with the plan
+}
+
+// Settings are the parts of the configuration that executing a plan needs.
+// Secrets are ${…} references.
+type Settings struct {
+	Repository  string            `json:"repository"`
+	Credential  Credential        `json:"credentials,omitzero"`
+	Build       Build             `json:"build,omitzero"`
+	Runtime     Section           `json:"runtime"`
+	Env         map[string]string `json:"env,omitempty"`
+	Health      Health            `json:"health"`
+	Verify      *Verify           `json:"verify,omitempty"`
+	Hosts       []Host            `json:"hosts"`
+	Balancer    Section           `json:"balancer"`
+	ReleaseDir  string            `json:"release_dir"`
+	BlueGreen   BlueGreen         `json:"blue_green"`
+	IdleAfter   Duration          `json:"idle_after"`
+	StopTimeout Duration          `json:"stop_timeout"`
+	AutoRevert  bool              `json:"auto_revert"`
+}
+
+// Host finds a host of the plan.
+func (s Settings) Host(id HostID) (Host, bool) {
+	for _, h := range s.Hosts {
+		if h.ID == id {
+			return h, true
+		}
+	}
+	return Host{}, false
+}
+
+// Observation is what the deployer saw before it planned.
+type Observation struct {
+	Slots   map[Slot][]Instance `json:"slots"` // per slot, sorted by host
+	Traffic Traffic             `json:"traffic"`
+}

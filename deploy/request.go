@@ -1,0 +1,87 @@
+package deploy
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ID is the number of a deploy, unique on one server and never reused: #142.
+// Every accepted request is a deploy from the start.
+type ID uint64
+
+// String gives "#142".
+func (id ID) String() string { return "#" + strconv.FormatUint(uint64(id), 10) }
+
+// ParseID reads "#142" or "142".
+func ParseID(s string) (ID, error) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "#"), 10, 64)
+	if err != nil || n == 0 {
+		return 0, &Error{Code: CodeInvalid, Message: fmt.Sprintf("%q is not a deploy's number: write it like #142", s)}
+	}
+	return ID(n), nil
+}
+
+// Want is what a request asks for.
+type Want string
+
+// The wants. Deploy and Rollback are asked for by people and pushes, Accept by
+// people, Retire by ipublish itself when the lease of a warm slot expires.
+const (
+	WantDeploy   Want = "deploy"
+	WantRollback Want = "rollback"
+	WantAccept   Want = "accept"
+	WantRetire   Want = "retire"
+)
+
+// Actor is who asked, by an id that its owner cannot change.
+type Actor struct {
+	ID   string `json:"id"`             // "slack:U024BE7LH", "dingtalk:manager4220", "push:github", "cli:root", "ipublish"
+	Name string `json:"name,omitempty"` // for display only, hostile text
+}
+
+// System is the actor of what ipublish does by itself.
+var systemActor = Actor{ID: "ipublish", Name: "ipublish"}
+
+// SystemActor returns the actor of what ipublish does by itself.
+func SystemActor() Actor { return systemActor }
+
+// String gives the name, else the id.
+func (a Actor) String() string {
+	if a.Name != "" {
+		return a.Name
+	}
+	return a.ID
+}
+
+// Request is one accepted wish. Key makes it exactly-once: a second request
+// with a Key that was seen is answered with the first one's ID.
+type Request struct {
+	ID      ID       `json:"id,omitempty"` // given by the store
+	App     string   `json:"app"`
+	Env     string   `json:"env"`
+	Want    Want     `json:"want"`
+	Ref     string   `json:"ref,omitempty"`     // as typed or pushed; empty: the environment's branch
+	Commit  string   `json:"commit,omitempty"`  // full hash; known at once for a push, resolved later for a typed ref
+	Title   string   `json:"title,omitempty"`   // the head commit's first line, where a push told it; hostile text
+	Author  string   `json:"author,omitempty"`  // of that commit
+	Release string   `json:"release,omitempty"` // rollback: wanted release or commit; empty: the newest good one
+	By      Actor    `json:"by"`
+	Auto    bool     `json:"auto,omitempty"`   // from a push or a poll: superseded by a newer one, still-the-tip checked
+	Key     string   `json:"key"`              // e.g. "github:72d3162e-cc78-11e3-81ab-4c9367dc0958"
+	Force   string   `json:"force,omitempty"`  // the reason given with --force
+	Origin  string   `json:"origin,omitempty"` // channel the command came from; told besides the environment's channels
+	Without []HostID `json:"without,omitempty"`
+
+	At time.Time `json:"at,omitzero"` // wall time of acceptance, set by the store's caller
+}
+
+// Target returns the environment that the request is for.
+func (r Request) Target() Target { return Target{App: r.App, Env: r.Env} }
+
+// Urgent reports whether the request goes to the front of its queue.
+func (r Request) Urgent() bool { return r.Want == WantRollback || r.Want == WantAccept }
+
+// Housekeeping reports whether any other request supersedes this one.
+func (r Request) Housekeeping() bool { return r.Want == WantRetire }
