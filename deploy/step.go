@@ -29,6 +29,9 @@ type Endpoint struct {
 	Slot Slot   `json:"slot"`
 	Addr string `json:"addr"`         // host:port as the balancer dials it
 	Up   bool   `json:"up,omitempty"` // receives traffic
+	// Spare: may be given a request whose connect to every Up address was
+	// refused (nothing was sent yet). Only the built-in proxy uses it.
+	Spare bool `json:"spare,omitempty"`
 }
 
 // Step states one truth about the world. Running it twice is running it once.
