@@ -1,6 +1,8 @@
 package deploy
 
-// Queue is one environment as a claim sees it: nothing is running there.
+import "fmt"
+
+// Queue is one environment as a claim sees it.
 type Queue struct {
 	Live    Live
 	Waiting []State // unclaimed deploys in turn: urgent first, then by ID, housekeeping last
@@ -8,7 +10,7 @@ type Queue struct {
 
 // Verdict is the answer of an Admit. The zero Verdict waits.
 type Verdict struct {
-	Take   ID       // claim this one
+	Take   ID       // claim this one; only of an idle environment
 	Lookup ID       // ask this one's commit or tip first
 	End    ID       // end this one without running it …
 	Ending Ending   // … so,
@@ -16,6 +18,60 @@ type Verdict struct {
 	Queue  *Request // … and queue this in the same transaction (the tip instead of a stale push)
 }
 
-// Admit decides what happens to the next request of an idle environment. It is
-// pure; the store applies its verdict in one transaction.
+// Admit decides what happens next in an environment with waiting requests. It
+// is pure; the store applies its verdict in one transaction.
 type Admit func(q Queue) Verdict
+
+// Admission is the rule of the queue: a typed ref is resolved at once, turn or
+// not; an automatic request is claimed only as its branch's tip, as asked when
+// its turn came; authority is checked again. allowed gives nil or the refusal.
+func Admission(allowed func(Request) *Error) Admit {
+	return func(q Queue) Verdict {
+		for _, w := range q.Waiting {
+			if w.Broken != nil {
+				return Verdict{End: w.ID, Ending: Failed, Err: w.Broken}
+			}
+			if w.unresolved() {
+				return Verdict{Lookup: w.ID}
+			}
+		}
+		if q.Live.Active != 0 || len(q.Waiting) == 0 {
+			return Verdict{}
+		}
+		return admitNext(q, q.Waiting[0], allowed)
+	}
+}
+
+func admitNext(q Queue, w State, allowed func(Request) *Error) Verdict {
+	if err := allowed(w.Request); err != nil {
+		return Verdict{End: w.ID, Ending: Rejected, Err: err}
+	}
+	if !w.Request.Auto {
+		return Verdict{Take: w.ID}
+	}
+	// An answer older than the environment's newest event may be stale.
+	if w.Resolved.SHA == "" || w.ResolvedSeq < q.Live.Seq {
+		return Verdict{Lookup: w.ID}
+	}
+	if w.Resolved.SHA == w.Request.Commit {
+		return Verdict{Take: w.ID}
+	}
+	tip := tipInstead(w)
+	return Verdict{End: w.ID, Ending: Superseded, Queue: &tip, Err: &Error{
+		Code: CodeRefused, Op: "claim", Subject: w.ID.String(),
+		Message: fmt.Sprintf("%s is not the tip of %s any more, %s is", Short(w.Request.Commit), w.Request.Ref, w.Resolved.Short()),
+	}}
+}
+
+// unresolved reports whether a person's ref still has to become a commit.
+func (s State) unresolved() bool {
+	return s.Phase == PhaseQueued && s.Request.Want == WantDeploy && s.Commit.SHA == ""
+}
+
+// tipInstead is the request for the branch's tip in the place of a stale push.
+func tipInstead(w State) Request {
+	r := w.Request
+	r.ID, r.Commit, r.Title, r.Author = 0, w.Resolved.SHA, w.Resolved.Title, w.Resolved.Author
+	r.Key = fmt.Sprintf("tip:%s:%s:%s:%d", w.Target, r.Ref, r.Commit, w.ID)
+	return r
+}

@@ -9,7 +9,6 @@ type Phase string
 const (
 	PhaseQueued    Phase = "queued"
 	PhaseRunning   Phase = "running"
-	PhasePaused    Phase = "paused"
 	PhaseBaking    Phase = "baking"
 	PhaseFinishing Phase = "finishing" // clean-up after bake
 	PhaseReverting Phase = "reverting"
@@ -30,30 +29,33 @@ type Outcome struct {
 
 // State is one deploy: always Fold(its events), never stored as the truth.
 type State struct {
-	ID       ID        `json:"id"`
-	N        uint64    `json:"n"`   // events folded
-	Seq      uint64    `json:"seq"` // of the last event
-	Target   Target    `json:"target"`
-	Phase    Phase     `json:"phase"`
-	Request  Request   `json:"request"`
-	Commit   Commit    `json:"commit,omitzero"`
-	Claimed  time.Time `json:"claimed,omitzero"`
-	Plan     *Plan     `json:"plan,omitempty"` // nil until planned
-	Outcomes []Outcome `json:"outcomes,omitempty"`
-	Next     int       `json:"next"` // index of the step to run or running
-	Open     bool      `json:"open"` // Next was started and has no outcome
+	ID          ID        `json:"id"`
+	N           uint64    `json:"n"`   // events folded
+	Seq         uint64    `json:"seq"` // of the last event
+	Target      Target    `json:"target"`
+	Phase       Phase     `json:"phase"`
+	Request     Request   `json:"request"`
+	Commit      Commit    `json:"commit,omitzero"`
+	Resolved    Commit    `json:"resolved,omitzero"`      // newest answer of the remote about the ref
+	ResolvedSeq uint64    `json:"resolved_seq,omitempty"` // the event that brought it
+	Claimed     time.Time `json:"claimed,omitzero"`
+	Plan        *Plan     `json:"plan,omitempty"` // nil until planned
+	Outcomes    []Outcome `json:"outcomes,omitempty"`
+	Next        int       `json:"next"` // index of the step to run or running
+	Open        bool      `json:"open"` // Next was started and has no outcome
 
 	Undo         *Plan     `json:"undo,omitempty"` // the journaled way back
 	UndoOutcomes []Outcome `json:"undo_outcomes,omitempty"`
 	UndoTo       Ending    `json:"undo_to,omitempty"` // where the undo leads
 
 	Built   *Release `json:"built,omitempty"`   // the release with its artifact, once built
+	Trouble *Error   `json:"trouble,omitempty"` // why the step at Next failed
 	Err     *Error   `json:"err,omitempty"`     // what went wrong, first
 	Stuck   *Error   `json:"stuck,omitempty"`   // why it is held
+	Broken  *Error   `json:"broken,omitempty"`  // its journal makes no sense to this binary: nothing is run, only abandon ends it
 	Cancel  *Actor   `json:"cancel,omitempty"`  // who asked to cancel
 	Why     string   `json:"why,omitempty"`     // their reason; rollback's number
 	Abandon *Actor   `json:"abandon,omitempty"` // who gave it up
-	Pause   *Actor   `json:"pause,omitempty"`   // who holds it
 	Note    string   `json:"note,omitempty"`    // newest progress line
 
 	Ending Ending    `json:"ending,omitempty"`
@@ -97,13 +99,12 @@ type Live struct {
 	Deploy  ID                 `json:"deploy,omitempty"` // that made it live
 	Since   time.Time          `json:"since,omitzero"`
 	By      Actor              `json:"by,omitzero"`
-	Slots   map[Slot]SlotState `json:"slots,omitempty"`   // what ipublish left in each slot
-	Warm    *Lease             `json:"warm,omitempty"`    // the old slot is kept until then
-	Known   string             `json:"known,omitempty"`   // sha256 of the managed balancer file as left or accepted
-	Good    []Past             `json:"good,omitempty"`    // releases that ended well here, newest first, at most 50
-	Bad     []string           `json:"bad,omitempty"`     // keys of releases that failed here; newest first, at most 50
-	Left    []string           `json:"left,omitempty"`    // keys of releases that a rollback or revert left, at most 50
-	NoAuto  string             `json:"no_auto,omitempty"` // why automatic deploys are held (after a user's rollback)
+	Slots   map[Slot]SlotState `json:"slots,omitempty"` // what ipublish left in each slot
+	Warm    *Lease             `json:"warm,omitempty"`  // the old slot is kept until then
+	Known   string             `json:"known,omitempty"` // sha256 of the managed balancer file as left or accepted
+	Good    []Past             `json:"good,omitempty"`  // releases that ended well here, newest first, at most 50
+	Bad     []string           `json:"bad,omitempty"`   // keys of releases that failed here; newest first, at most 50
+	Left    []string           `json:"left,omitempty"`  // keys of releases that a rollback or revert left, at most 50
 }
 
 // SlotState is what ipublish left running in a slot.

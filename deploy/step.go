@@ -160,7 +160,6 @@ const (
 	KindFailed    Kind = "failed"  // the step failed for good
 	KindNoted     Kind = "noted"   // progress for people; changes nothing
 	KindCancel    Kind = "cancel_requested"
-	KindPause     Kind = "pause_requested"
 	KindResume    Kind = "resume_requested"
 	KindAbandon   Kind = "abandon_requested"
 	KindRevert    Kind = "revert_decided" // carries the undo plan and where it leads
@@ -193,7 +192,11 @@ type Report struct {
 	Failures uint64    `json:"failures,omitempty"`  // of them without an answer, or cut
 	Errors5  uint64    `json:"errors5xx,omitempty"` // of them answered 5xx by the app itself
 	Notes    []string  `json:"notes,omitempty"`
-	Failed   []Release `json:"failed,omitempty"` // releases to mark as failed
+	Failed   []Release `json:"failed,omitempty"` // releases to mark as failed here
+	Left     []Release `json:"left,omitempty"`   // releases that this deploy took out of traffic by rollback or revert
+	// Observed: Serving, Slot and Slots were looked up because the deploy was abandoned.
+	Observed bool               `json:"observed,omitempty"`
+	Slots    map[Slot]SlotState `json:"slots,omitempty"`
 }
 
 // Lease keeps the old slot warm after a deploy.

@@ -1,0 +1,229 @@
+package deploy
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Describe renders one deploy as a message: plain text throughout, for the chat
+// driver to escape. Channel, Ref and Thread are the notifier's to fill.
+func Describe(s State) Message {
+	m := Message{
+		Deploy: s.ID, Title: title(s), Status: status(s), Tone: tone(s),
+		Steps: marks(s), Percent: percent(s), Final: s.Ended(),
+	}
+	m.Lines = lines(s)
+	if s.Err != nil && (s.Ended() || s.Stuck != nil || s.Undo != nil) {
+		m.Log = s.Err.Log
+	}
+	return m
+}
+
+func title(s State) string {
+	t := fmt.Sprintf("%s → %s · %s", s.Target.App, s.Target.Env, s.ID)
+	switch s.Request.Want {
+	case WantRollback:
+		t += " · rollback"
+	case WantAccept:
+		t += " · accept"
+	case WantRetire:
+		t += " · stop the old slot"
+	}
+	c := s.Commit
+	if s.Plan != nil && !s.Plan.Release.IsZero() && s.Request.Want == WantRollback {
+		c = s.Plan.Release.Commit
+	}
+	if c.SHA != "" {
+		t += " · " + strings.TrimSpace(c.Short()+" "+c.Title)
+	} else if s.Request.Ref != "" {
+		t += " · " + s.Request.Ref
+	}
+	return t
+}
+
+func status(s State) string {
+	switch s.Phase {
+	case PhaseEnded:
+		if s.Ending == Succeeded && s.Plan != nil && len(s.Plan.Steps) == 0 {
+			return "nothing to do"
+		}
+		return string(s.Ending)
+	case PhaseStuck:
+		return "held, a person is needed"
+	case PhaseQueued:
+		return "queued"
+	case PhaseReverting:
+		if Moved(s) {
+			return "reverting"
+		}
+		return "undoing"
+	case PhaseBaking:
+		return "live, watching it"
+	case PhaseFinishing:
+		return "live, cleaning up"
+	}
+	return "deploying"
+}
+
+func tone(s State) Tone {
+	switch {
+	case s.Phase == PhaseStuck:
+		return ToneHold
+	case s.Ending == Succeeded:
+		return ToneGood
+	case s.Ending == Failed, s.Ending == Reverted, s.Phase == PhaseReverting, s.Ending == Abandoned:
+		return ToneBad
+	}
+	return ToneNeutral
+}
+
+func marks(s State) []Mark {
+	if s.Plan == nil {
+		return nil
+	}
+	out := planMarks(s.Plan, s.Outcomes, s.Next, s.Undo == nil && s.Open)
+	if s.Undo != nil {
+		for i := range out {
+			if out[i].State == "doing" {
+				out[i].State = "undone"
+			}
+		}
+		for _, m := range planMarks(s.Undo, s.UndoOutcomes, s.Next, s.Open) {
+			m.Label = "back: " + m.Label
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func planMarks(p *Plan, outcomes []Outcome, next int, open bool) []Mark {
+	out := make([]Mark, len(p.Steps))
+	for i, st := range p.Steps {
+		out[i] = Mark{Label: label(st), State: "todo"}
+		switch {
+		case outcomes[i].Done:
+			out[i].State = "done"
+		case outcomes[i].Failed:
+			out[i].State = "failed"
+		case open && i == next, !open && outcomes[i].Attempts > 0:
+			out[i].State = "doing"
+		}
+	}
+	return out
+}
+
+// label is the step in a word or two.
+func label(s Step) string {
+	switch s.Op {
+	case OpFront:
+		return "front door"
+	case OpRetire:
+		return "clear " + string(s.Slot)
+	case OpStart, OpCheck, OpStop, OpDrain:
+		return string(s.Op) + " " + string(s.Slot)
+	case OpRoute:
+		return "switch to " + string(s.Slot)
+	case OpAccept:
+		return "accept the file"
+	}
+	return string(s.Op)
+}
+
+func percent(s State) int {
+	if s.Ended() {
+		return 100
+	}
+	plan, outcomes, _ := s.Current()
+	if plan == nil || len(plan.Steps) == 0 {
+		return 0
+	}
+	done := 0
+	for _, o := range outcomes {
+		if o.Done {
+			done++
+		}
+	}
+	return done * 100 / len(plan.Steps)
+}
+
+func lines(s State) []string {
+	var out []string
+	if s.Phase == PhaseQueued {
+		out = append(out, "asked for by "+s.Request.By.String())
+	}
+	if s.Note != "" && !s.Ended() {
+		out = append(out, s.Note)
+	}
+	if why := reason(s); why != "" {
+		out = append(out, why)
+	}
+	if s.Phase == PhaseStuck {
+		out = append(out, wayOut(s))
+	}
+	if s.Ended() {
+		out = append(out, endLines(s)...)
+	}
+	return out
+}
+
+// reason says in one line why the deploy is not simply going on.
+func reason(s State) string {
+	switch {
+	case s.Stuck != nil:
+		return where(s.Stuck) + MessageOf(s.Stuck)
+	case s.Cancel != nil && s.Why == "rollback":
+		return "rolled back by " + s.Cancel.String()
+	case s.Cancel != nil:
+		return strings.TrimSpace("cancelled by " + s.Cancel.String() + " " + s.Why)
+	case s.Abandon != nil:
+		return strings.TrimSpace("abandoned by " + s.Abandon.String() + " " + s.Why)
+	case s.Other != 0:
+		return fmt.Sprintf("superseded by %s", s.Other)
+	case s.Err != nil:
+		return where(s.Err) + MessageOf(s.Err)
+	}
+	return ""
+}
+
+func where(e *Error) string {
+	at := strings.TrimSpace(e.Op + " " + e.Subject)
+	if at == "" {
+		return ""
+	}
+	return at + ": "
+}
+
+func wayOut(s State) string {
+	if s.Broken != nil || s.Undo != nil || s.Baked() {
+		return fmt.Sprintf("`resume %s` looks again and goes on; `abandon %s \"why\"` records what is observed as live", s.ID, s.ID)
+	}
+	return fmt.Sprintf("`resume %s` looks again and goes on, `cancel %s` goes back; `abandon %s \"why\"` records what is observed as live", s.ID, s.ID, s.ID)
+}
+
+func endLines(s State) []string {
+	var out []string
+	if !s.Claimed.IsZero() {
+		out = append(out, "took "+s.Last.Sub(s.Claimed).Round(10*time.Millisecond).String())
+	}
+	r := s.Report
+	if r == nil {
+		return out
+	}
+	if s.Plan != nil && len(s.Plan.Steps) > 0 && s.Request.Want != WantRetire && s.Request.Want != WantAccept {
+		out = append(out, r.Silence())
+	}
+	out = append(out, serving(*r))
+	if r.Warm != nil {
+		out = append(out, fmt.Sprintf("undo: `rollback %s %s` (instant until %s)", s.Target.App, s.Target.Env, r.Warm.Until.UTC().Format("15:04 UTC")))
+	}
+	return append(out, r.Notes...)
+}
+
+func serving(r Report) string {
+	if r.Serving.IsZero() {
+		return "nothing is live"
+	}
+	c := r.Serving.Commit
+	return strings.TrimSpace(fmt.Sprintf("serving now: %s on %s %s", c.Short(), r.Slot, c.Title))
+}

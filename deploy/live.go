@@ -1,0 +1,141 @@
+package deploy
+
+import (
+	"maps"
+	"slices"
+)
+
+// remembered is how many good, bad and left releases an environment remembers.
+const remembered = 50
+
+// FoldEnv gives the environment after one more event of any of its deploys; st
+// is the state of that deploy after the event. The receiver's maps and slices
+// are not changed.
+func FoldEnv(l Live, st State, ev Event) Live {
+	l.Target, l.Seq = ev.Target, ev.Seq
+	switch ev.Kind {
+	case KindClaimed:
+		l.Active = ev.Deploy
+	case KindStarted:
+		l.foldStarted(st)
+	case KindDone:
+		l.foldDone(st, ev)
+	case KindEnded:
+		l.foldEnded(st, ev)
+	}
+	return l
+}
+
+// foldStarted ends a lease as soon as its slot may be gone.
+func (l *Live) foldStarted(st State) {
+	step, ok := st.StepAt(st.Next)
+	if ok && (step.Op == OpRetire || step.Op == OpStop) && l.Warm != nil && l.Warm.Slot == step.Slot {
+		l.Warm = nil
+	}
+}
+
+func (l *Live) foldDone(st State, ev Event) {
+	step, ok := st.StepAt(ev.Step)
+	if !ok {
+		return
+	}
+	after := orEmpty(ev.Evidence)
+	switch step.Op {
+	case OpStart, OpCheck:
+		l.Slots = maps.Clone(l.Slots)
+		if l.Slots == nil {
+			l.Slots = map[Slot]SlotState{}
+		}
+		l.Slots[step.Slot] = SlotState{Release: st.Artifact(step.Release), Instances: after.Instances}
+	case OpRetire, OpStop:
+		l.Slots = maps.Clone(l.Slots)
+		delete(l.Slots, step.Slot)
+	case OpRoute:
+		l.foldRoute(st, step, ev)
+	case OpAccept:
+		l.know(after.Traffic)
+	}
+}
+
+func (l *Live) know(t *Traffic) {
+	if t != nil && t.File != "" {
+		l.Known = t.SHA256
+	}
+}
+
+func (l *Live) foldRoute(st State, step Step, ev Event) {
+	l.know(orEmpty(ev.Evidence).Traffic)
+	rel := st.Artifact(step.Release)
+	if l.Slot == step.Slot && l.Release.Key() == rel.Key() {
+		return
+	}
+	l.Release, l.Slot = rel, step.Slot
+	l.Deploy, l.Since, l.By = ev.Deploy, ev.At, st.Request.By
+}
+
+func (l *Live) foldEnded(st State, ev Event) {
+	if l.Active == ev.Deploy {
+		l.Active = 0
+	}
+	if ev.Report == nil {
+		return
+	}
+	if ev.Report.Observed {
+		l.Release, l.Slot = ev.Report.Serving, ev.Report.Slot
+		l.Slots, l.Warm = maps.Clone(ev.Report.Slots), nil
+	}
+	for _, r := range ev.Report.Failed {
+		l.Bad = remember(l.Bad, r.Key())
+	}
+	for _, r := range ev.Report.Left {
+		l.Left = remember(l.Left, r.Key())
+	}
+	if ev.Report.Warm != nil {
+		l.Warm = ev.Report.Warm
+	}
+	if ev.Ending == Succeeded && st.Plan != nil && len(st.Plan.Steps) > 0 && !st.Plan.Release.IsZero() {
+		l.foldGood(st, ev)
+	}
+}
+
+func (l *Live) foldGood(st State, ev Event) {
+	rel := st.Artifact(st.Plan.Release)
+	key := rel.Key()
+	l.Good = slices.DeleteFunc(slices.Clone(l.Good), func(p Past) bool { return p.Release.Key() == key })
+	l.Good = slices.Insert(l.Good, 0, Past{Release: rel, Deploy: ev.Deploy, At: ev.At})
+	l.Good = l.Good[:min(len(l.Good), remembered)]
+	l.Bad = forget(l.Bad, key)
+	l.Left = forget(l.Left, key)
+}
+
+func remember(list []string, key string) []string {
+	list = slices.Insert(forget(list, key), 0, key)
+	return list[:min(len(list), remembered)]
+}
+
+func forget(list []string, key string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(k string) bool { return k == key })
+}
+
+// StepAt returns a step of the plan in force.
+func (s State) StepAt(i int) (Step, bool) {
+	plan, _, _ := s.Current()
+	if plan == nil || i < 0 || i >= len(plan.Steps) {
+		return Step{}, false
+	}
+	return plan.Steps[i], true
+}
+
+// Artifact returns r with its artifact's hash, kind and name, where this deploy built it.
+func (s State) Artifact(r Release) Release {
+	if s.Built != nil && s.Built.Key() == r.Key() {
+		return *s.Built
+	}
+	return r
+}
+
+// IsBad reports whether the release failed here before.
+func (l Live) IsBad(r Release) bool { return slices.Contains(l.Bad, r.Key()) }
+
+// IsLeft reports whether a rollback or revert left the release.
+func (l Live) IsLeft(r Release) bool { return slices.Contains(l.Left, r.Key()) }

@@ -1,0 +1,363 @@
+package deploy
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// NewPlan plans a claimed request. It is pure: its input is the app, the
+// environment's folded state, the request's state and an observation, nothing
+// else. A refusal is an *Error with CodeRefused, CodeForeign, CodeDrift or
+// CodeNotFound whose message says what to do. A plan without steps means that
+// there is nothing to do; its notes say why.
+func NewPlan(app App, env Environment, live Live, st State, obs Observation) (Plan, error) {
+	p := planning{app: app, env: env, live: live, st: st, obs: obs}
+	switch st.Request.Want {
+	case WantDeploy:
+		return p.deploy()
+	case WantRollback:
+		return p.rollback()
+	case WantAccept:
+		return p.accept(), nil
+	case WantRetire:
+		return p.retire(), nil
+	}
+	return Plan{}, &Error{Code: CodeInvalid, Op: "plan", Subject: st.ID.String(), Message: fmt.Sprintf("nothing here knows how to %q", st.Request.Want)}
+}
+
+type planning struct {
+	app  App
+	env  Environment
+	live Live
+	st   State
+	obs  Observation
+}
+
+func (p planning) refuse(code Code, format string, args ...any) error {
+	return &Error{Code: code, Op: "plan", Subject: p.target().String(), Message: fmt.Sprintf(format, args...)}
+}
+
+func (p planning) target() Target { return Target{App: p.app.Name, Env: p.env.Name} }
+
+func (p planning) deploy() (Plan, error) {
+	rel := NewRelease(p.app, p.st.Commit)
+	if err := p.guard(rel); err != nil {
+		return Plan{}, err
+	}
+	if err := p.worldFits(); err != nil {
+		return Plan{}, err
+	}
+	if p.serving(rel) {
+		plan := p.plan(rel)
+		plan.Slot, plan.OldSlot, plan.Old = p.live.Slot, "", Release{}
+		plan.Notes = []string{fmt.Sprintf("nothing to do: %s is live on %s since #%d", rel.Commit.Short(), p.live.Slot, p.live.Deploy)}
+		return plan, nil
+	}
+	return p.blueGreen(rel, p.obtain), nil
+}
+
+// guard refuses releases that are known to be bad, or that a person left.
+func (p planning) guard(rel Release) error {
+	if p.st.Request.Force != "" {
+		return nil
+	}
+	if p.live.IsBad(rel) {
+		return p.refuse(CodeRefused, "%s failed here before and is not tried again by itself: push a fix, or `deploy %s %s to %s --force \"why\"`",
+			rel.Commit.Short(), p.app.Name, rel.Commit.Short(), p.env.Name)
+	}
+	if p.st.Request.Auto && p.live.IsLeft(rel) {
+		return p.refuse(CodeRefused, "%s was left by a rollback, so a push does not bring it back: `deploy %s %s to %s` does",
+			rel.Commit.Short(), p.app.Name, rel.Commit.Short(), p.env.Name)
+	}
+	return nil
+}
+
+func (p planning) rollback() (Plan, error) {
+	rel, err := p.rollbackTarget()
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := p.worldFits(); err != nil {
+		return Plan{}, err
+	}
+	return p.blueGreen(rel, p.restage), nil
+}
+
+// rollbackTarget is the wanted good release, by default the newest that is neither live, bad nor left.
+func (p planning) rollbackTarget() (Release, error) {
+	want := strings.ToLower(p.st.Request.Release)
+	var known []string
+	for _, past := range p.live.Good {
+		r := past.Release
+		if r.Key() == p.live.Release.Key() {
+			continue
+		}
+		known = append(known, r.Commit.Short())
+		named := want != "" && (strings.HasPrefix(r.Commit.SHA, want) || r.Key() == want)
+		if named || want == "" && !p.live.IsBad(r) && !p.live.IsLeft(r) {
+			return r, nil
+		}
+	}
+	if want != "" && len(known) > 0 {
+		return Release{}, p.refuse(CodeNotFound, "no good release %q here: one of %s", want, strings.Join(known[:min(len(known), 5)], ", "))
+	}
+	if len(known) > 0 {
+		return Release{}, p.refuse(CodeRefused, "every earlier release was left or failed; name one: `rollback %s %s to %s`", p.app.Name, p.env.Name, known[0])
+	}
+	return Release{}, p.refuse(CodeRefused, "there is no earlier good release of %s to go back to", p.target())
+}
+
+// worldFits refuses to plan over a world that is not as ipublish left it.
+func (p planning) worldFits() error {
+	for _, slot := range []Slot{Blue, Green} {
+		for _, in := range p.obs.Slots[slot] {
+			if in.Foreign() {
+				return p.foreign(slot, in)
+			}
+		}
+	}
+	t := p.obs.Traffic
+	if t.Edited {
+		return p.refuse(CodeDrift, "%s was edited by hand, so nothing is written: put its text back, or move the change into the configuration and `accept %s %s`",
+			t.File, p.app.Name, p.env.Name)
+	}
+	if want := p.addresses(p.live.Slot); p.live.Slot != "" && len(t.Up) > 0 && !slices.Equal(t.Up, want) {
+		return p.refuse(CodeDrift, "the balancer sends traffic to %s, but #%d left it at %s: put it back, then try again",
+			strings.Join(t.Up, ", "), p.live.Deploy, strings.Join(want, ", "))
+	}
+	return nil
+}
+
+func (p planning) foreign(slot Slot, in Instance) error {
+	who := "a process that cannot be seen from here (another user's)"
+	if in.PortPID > 0 {
+		who = fmt.Sprintf("process %d (%s)", in.PortPID, in.Command)
+	}
+	return p.refuse(CodeForeign, "port %d of the %s slot on %s is held by %s, which ipublish did not start: stop it, or give the slot another port",
+		p.env.BlueGreen.Port(slot), slot, in.Host, who)
+}
+
+// serving reports whether the release already receives all traffic from living processes.
+func (p planning) serving(rel Release) bool {
+	if p.live.Slot == "" || p.live.Release.Key() != rel.Key() || !slices.Equal(p.obs.Traffic.Up, p.addresses(p.live.Slot)) {
+		return false
+	}
+	return p.runs(p.live.Slot, rel)
+}
+
+// runs reports whether every host's slot runs the release and owns its port.
+func (p planning) runs(slot Slot, rel Release) bool {
+	seen := p.obs.Slots[slot]
+	if len(seen) != len(p.env.Hosts) {
+		return false
+	}
+	for _, in := range seen {
+		if !in.Running() || !in.Owned || in.Key != rel.Key() {
+			return false
+		}
+	}
+	return true
+}
+
+// warm reports whether the slot still holds the release in the very processes that passed the gate.
+func (p planning) warm(slot Slot, rel Release) bool {
+	w := p.live.Warm
+	if w == nil || w.Slot != slot || w.Release.Key() != rel.Key() || !p.runs(slot, rel) {
+		return false
+	}
+	passed := p.live.Slots[slot].Instances
+	return slices.EqualFunc(p.obs.Slots[slot], passed, func(now, then Instance) bool {
+		return then.Passed && now.Host == then.Host && now.PID == then.PID && now.Started == then.Started
+	})
+}
+
+func (p planning) plan(rel Release) Plan {
+	return Plan{
+		Target: p.target(), Want: p.st.Request.Want, Release: rel, Slot: p.live.Slot.Other(),
+		Old: p.live.Release, OldSlot: p.live.Slot, Commit: -1, Baked: -1, Settings: p.settings(),
+	}
+}
+
+// blueGreen plans the one way a release goes live; obtain gives the steps that
+// bring its bytes to the hosts.
+func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) Plan {
+	plan := p.plan(rel)
+	if p.env.Verify != nil && plan.OldSlot != "" {
+		plan.Steps = append(plan.Steps, p.step(OpFront, 30*time.Second))
+	}
+	hold := p.app.Health.MinHealthyTime
+	if p.warm(plan.Slot, rel) {
+		hold = 0
+		plan.Notes = append(plan.Notes, fmt.Sprintf("the %s slot still runs %s: only traffic moves", plan.Slot, rel.Commit.Short()))
+	} else {
+		plan.Steps = append(plan.Steps, obtain(plan)...)
+		plan.Steps = append(plan.Steps,
+			p.slotStep(OpRetire, plan.Slot, Release{}, p.stopLimit()),
+			p.slotStep(OpStart, plan.Slot, rel, time.Minute))
+	}
+	check := p.slotStep(OpCheck, plan.Slot, rel, p.app.Health.HealthyDeadline.D())
+	check.Hold = hold
+	plan.Steps = append(plan.Steps, check, p.route(plan.Slot, plan.OldSlot, rel))
+	plan.Commit = len(plan.Steps) - 1
+	bake := p.slotStep(OpBake, plan.Slot, rel, p.env.BlueGreen.BakeTime.D()+time.Minute)
+	bake.Hold = p.env.BlueGreen.BakeTime
+	plan.Steps = append(plan.Steps, bake)
+	plan.Baked = len(plan.Steps) - 1
+	plan.Steps = append(plan.Steps, p.cleanUp(plan)...)
+	return plan
+}
+
+// obtain fetches, builds and stages the release.
+func (p planning) obtain(plan Plan) []Step {
+	return append([]Step{
+		p.releaseStep(OpFetch, plan.Release, p.env.ProgressDeadline.D()),
+		p.releaseStep(OpBuild, plan.Release, p.app.Build.Timeout.D()+time.Minute),
+	}, p.restage(plan)...)
+}
+
+// restage brings a release that was built before to the hosts that lack it.
+func (p planning) restage(plan Plan) []Step {
+	s := p.slotStep(OpStage, "", plan.Release, p.env.ProgressDeadline.D())
+	return []Step{s}
+}
+
+// cleanUp drains the old slot, keeps or stops it, and prunes.
+func (p planning) cleanUp(plan Plan) []Step {
+	var steps []Step
+	if plan.OldSlot != "" {
+		steps = append(steps, p.drain(plan.Slot, plan.OldSlot))
+		if p.env.BlueGreen.KeepOld == 0 {
+			steps = append(steps, p.slotStep(OpStop, plan.OldSlot, plan.Old, p.stopLimit()))
+		}
+	}
+	return append(steps, p.prune(plan.Release, plan.Old))
+}
+
+// prune keeps what is live, what was live, and the newest good releases.
+func (p planning) prune(keep ...Release) Step {
+	s := p.slotStep(OpPrune, "", Release{}, time.Minute)
+	for _, past := range p.live.Good[:min(len(p.live.Good), max(p.app.Keep, 1))] {
+		keep = append(keep, past.Release)
+	}
+	if p.live.Warm != nil {
+		keep = append(keep, p.live.Warm.Release)
+	}
+	for _, r := range keep {
+		if key := r.Key(); key != "" && !slices.Contains(s.Keep, key) {
+			s.Keep = append(s.Keep, key)
+		}
+	}
+	slices.Sort(s.Keep)
+	s.Dir = p.releases()
+	return s
+}
+
+// accept makes the managed file as it stands the known version.
+func (p planning) accept() Plan {
+	plan := p.plan(p.live.Release)
+	plan.Slot, plan.OldSlot, plan.Old = p.live.Slot, "", Release{}
+	s := p.step(OpAccept, 30*time.Second)
+	s.Known, s.Targets = p.live.Known, p.targets(p.live.Slot, "")
+	plan.Steps = []Step{s}
+	return plan
+}
+
+// retire stops the slot whose lease has run out.
+func (p planning) retire() Plan {
+	plan := p.plan(Release{})
+	plan.Old, plan.OldSlot = Release{}, ""
+	w := p.live.Warm
+	if w == nil || w.Slot == p.live.Slot {
+		plan.Notes = []string{"nothing to do: no slot is kept warm"}
+		return plan
+	}
+	plan.Slot = w.Slot
+	plan.Steps = []Step{p.slotStep(OpStop, w.Slot, w.Release, p.stopLimit()), p.prune(p.live.Release)}
+	return plan
+}
+
+func (p planning) step(op Op, limit time.Duration) Step { return Step{Op: op, Limit: Duration(limit)} }
+
+func (p planning) releaseStep(op Op, rel Release, limit time.Duration) Step {
+	s := p.step(op, limit)
+	s.Release = rel
+	return s
+}
+
+func (p planning) slotStep(op Op, slot Slot, rel Release, limit time.Duration) Step {
+	s := p.releaseStep(op, rel, limit)
+	s.Hosts, s.Slot, s.Port, s.Stop = p.env.HostIDs(), slot, p.env.BlueGreen.Port(slot), p.env.StopTimeout
+	if key := rel.Key(); key != "" {
+		s.Dir = path.Join(p.releases(), key)
+	}
+	if slot != "" {
+		s.Home = path.Join(p.root(), string(slot))
+	}
+	return s
+}
+
+func (p planning) root() string     { return path.Join(p.env.ReleaseDir, p.app.Name, p.env.Name) }
+func (p planning) releases() string { return path.Join(p.root(), "releases") }
+
+func (p planning) stopLimit() time.Duration { return p.env.StopTimeout.D() + 30*time.Second }
+
+// route states that exactly slot receives traffic; spare may take refused connects until bake ends.
+func (p planning) route(slot, spare Slot, rel Release) Step {
+	s := p.slotStep(OpRoute, slot, rel, time.Minute)
+	s.Targets, s.Known = p.targets(slot, spare), p.live.Known
+	return s
+}
+
+// drain states that nothing is in flight to the old slot; no spare is left.
+func (p planning) drain(slot, old Slot) Step {
+	s := p.step(OpDrain, p.env.DrainTimeout.D()+time.Minute)
+	s.Slot, s.Port = old, p.env.BlueGreen.Port(old)
+	s.Targets, s.Hold = p.targets(slot, ""), p.env.DrainTimeout
+	return s
+}
+
+// targets is the whole table, sorted by host and slot.
+func (p planning) targets(up, spare Slot) []Endpoint {
+	var out []Endpoint
+	for _, h := range p.env.Hosts {
+		for _, slot := range []Slot{Blue, Green} {
+			out = append(out, Endpoint{
+				Host: h.ID, Slot: slot, Addr: joinPort(h.Address, p.env.BlueGreen.Port(slot)),
+				Up: slot == up, Spare: spare != "" && slot == spare,
+			})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Endpoint) int { return strings.Compare(string(a.Host), string(b.Host)) })
+	return out
+}
+
+// addresses are those of one slot, sorted.
+func (p planning) addresses(slot Slot) []string {
+	var out []string
+	for _, t := range p.targets(slot, "") {
+		if t.Up {
+			out = append(out, t.Addr)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func joinPort(host string, port int) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return fmt.Sprintf("%s:%d", host, port)
+}
+
+func (p planning) settings() Settings {
+	return Settings{
+		Repository: p.app.Repository, Credential: p.app.Credential, Build: p.app.Build, Runtime: p.app.Runtime,
+		Env: p.app.Env, Health: p.app.Health, Verify: p.env.Verify, Hosts: p.env.Hosts, Balancer: p.env.Balancer,
+		ReleaseDir: p.env.ReleaseDir, BlueGreen: p.env.BlueGreen, IdleAfter: p.env.IdleAfter,
+		StopTimeout: p.env.StopTimeout, AutoRevert: p.env.AutoRevert,
+	}
+}

@@ -1,0 +1,154 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Conclude gives the report of a deploy that ends now: what serves, whether
+// anybody noticed, and what the environment has to remember. live is the
+// environment as it stands just before the end.
+func Conclude(s State, live Live, ending Ending, now time.Time) Report {
+	r := Report{Serving: live.Release, Slot: live.Slot}
+	r.measure(s)
+	if s.Plan == nil {
+		return r
+	}
+	r.Notes = append(r.Notes, s.Plan.Notes...)
+	r.Notes = append(r.Notes, drainNotes(s)...)
+	r.remember(s, ending, now)
+	return r
+}
+
+func (r *Report) remember(s State, ending Ending, now time.Time) {
+	plan := s.Plan
+	rel := s.Artifact(plan.Release)
+	switch ending {
+	case Succeeded:
+		if len(plan.Steps) == 0 {
+			return
+		}
+		if plan.OldSlot != "" && plan.Settings.BlueGreen.KeepOld > 0 {
+			r.Warm = &Lease{Slot: plan.OldSlot, Release: plan.Old, Until: now.Add(plan.Settings.BlueGreen.KeepOld.D())}
+		}
+		if plan.Want == WantRollback {
+			r.Left = []Release{plan.Old}
+		}
+	case Reverted:
+		r.Left = []Release{rel}
+		r.blame(s, rel)
+	case Failed:
+		r.blame(s, rel)
+	}
+}
+
+// blame marks the release as failed if its own start, check or bake went wrong.
+func (r *Report) blame(s State, rel Release) {
+	if s.Err == nil || !slices.Contains([]Code{CodeUnhealthy, CodeTimeout, CodeFailed}, s.Err.Code) {
+		return
+	}
+	if slices.Contains([]Op{OpStart, OpCheck, OpBake}, Op(s.Err.Op)) {
+		r.Failed = []Release{rel}
+	}
+}
+
+func drainNotes(s State) []string {
+	var notes []string
+	plan, outcomes, _ := s.Current()
+	for i, o := range outcomes {
+		if plan.Steps[i].Op == OpDrain && o.After.TimedOut {
+			notes = append(notes, fmt.Sprintf("the %s slot still had work in flight when its drain time of %s was over", plan.Steps[i].Slot, plan.Steps[i].Hold))
+		}
+	}
+	return notes
+}
+
+// measure sums what the balancer counted and what the front door's probes saw.
+func (r *Report) measure(s State) {
+	var by []string
+	first, last := trafficSpan(s)
+	if first != nil && last != nil {
+		by = append(by, "proxy")
+		r.addCounters(first.Counters, last.Counters)
+	}
+	if probes := probeSum(s); probes.Requests > 0 {
+		by = append(by, "verify")
+		r.Requests += uint64(probes.Requests)
+		r.Failures += uint64(probes.Failures)
+	}
+	r.Measured = strings.Join(by, " and ")
+}
+
+// trafficSpan gives the first and the last measured view of real traffic.
+func trafficSpan(s State) (first, last *Traffic) {
+	for _, e := range evidences(s) {
+		if e.Traffic == nil || !e.Traffic.Measured {
+			continue
+		}
+		if first == nil {
+			first = e.Traffic
+		}
+		last = e.Traffic
+	}
+	if first == last {
+		return nil, nil
+	}
+	return first, last
+}
+
+func (r *Report) addCounters(from, to map[string]Counter) {
+	for addr, c := range to {
+		base := from[addr]
+		if c.Requests < base.Requests {
+			base = Counter{} // the balancer started anew and counts from zero
+		}
+		r.Requests += c.Requests - base.Requests
+		r.Failures += c.Failures - min(base.Failures, c.Failures)
+		r.Errors5 += c.Errors5 - min(base.Errors5, c.Errors5)
+	}
+}
+
+func probeSum(s State) Probe {
+	var sum Probe
+	for _, e := range evidences(s) {
+		if e.Probe != nil {
+			sum.Requests += e.Probe.Requests
+			sum.Failures += e.Probe.Failures
+			sum.Slowest = max(sum.Slowest, e.Probe.Slowest)
+		}
+	}
+	return sum
+}
+
+// evidences gives every record of the deploy in the order in which it was made.
+func evidences(s State) []Evidence {
+	var out []Evidence
+	for _, list := range [][]Outcome{s.Outcomes, s.UndoOutcomes} {
+		for _, o := range list {
+			out = append(out, o.Before, o.After)
+		}
+	}
+	return out
+}
+
+// Silence gives the report's line about whether anybody noticed.
+func (r Report) Silence() string {
+	if r.Measured == "" {
+		return "silence not measured (set verify, or use the built-in proxy)"
+	}
+	line := fmt.Sprintf("%s of %s requests failed (%s)", thousands(r.Failures), thousands(r.Requests), r.Measured)
+	if r.Errors5 > 0 {
+		line += fmt.Sprintf(", %s answered 5xx by the app", thousands(r.Errors5))
+	}
+	return line
+}
+
+func thousands(n uint64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,103 @@
+package deploy
+
+import (
+	"path"
+	"time"
+)
+
+// Undo plans the way back of a deploy from what its journal says was started:
+// the old slot is proven ready before traffic moves to it, the new one is
+// drained and then stopped. It never stops or unroutes the old slot, and it is
+// empty where nothing was started.
+func Undo(s State) Plan {
+	plan := Plan{Target: s.Target, Want: s.Request.Want, Commit: -1, Baked: -1}
+	if s.Plan == nil {
+		return plan
+	}
+	plan.Release, plan.Slot, plan.Settings = s.Plan.Old, s.Plan.OldSlot, s.Plan.Settings
+	u := undoing{s: s, plan: *s.Plan}
+	if route, ok := u.began(OpRoute); ok && s.Plan.OldSlot != "" {
+		plan.Steps = append(plan.Steps, u.checkOld(route), u.routeBack(route), u.drainNew(route))
+	}
+	if start, ok := u.began(OpStart); ok {
+		plan.Steps = append(plan.Steps, u.stopNew(start))
+	}
+	return plan
+}
+
+// Moved reports whether the new release may have had traffic.
+func Moved(s State) bool {
+	if s.Plan == nil {
+		return false
+	}
+	_, ok := undoing{s: s, plan: *s.Plan}.began(OpRoute)
+	return ok
+}
+
+type undoing struct {
+	s    State
+	plan Plan
+}
+
+// began finds the step of an operation that was started.
+func (u undoing) began(op Op) (Step, bool) {
+	for i, st := range u.plan.Steps {
+		if st.Op == op && u.s.Outcomes[i].Attempts > 0 {
+			return st, true
+		}
+	}
+	return Step{}, false
+}
+
+// old turns a step about the new slot into one about the old slot.
+func (u undoing) old(s Step) Step {
+	s.Slot, s.Port, s.Release = u.plan.OldSlot, u.plan.Settings.BlueGreen.Port(u.plan.OldSlot), u.plan.Old
+	s.Home = path.Join(path.Dir(s.Home), string(u.plan.OldSlot))
+	s.Dir = path.Join(path.Dir(s.Dir), u.plan.Old.Key())
+	s.Targets = nil
+	return s
+}
+
+func (u undoing) checkOld(route Step) Step {
+	s := u.old(route)
+	s.Op, s.Hold, s.Limit = OpCheck, 0, Duration(30*time.Second)
+	s.Known = ""
+	return s
+}
+
+func (u undoing) routeBack(route Step) Step {
+	s := u.old(route)
+	s.Op, s.Targets = OpRoute, onlyUp(route.Targets, u.plan.OldSlot)
+	return s
+}
+
+func (u undoing) drainNew(route Step) Step {
+	return Step{
+		Op: OpDrain, Slot: u.plan.Slot, Port: route.Port, Targets: onlyUp(route.Targets, u.plan.OldSlot),
+		Hold: u.drainTime(), Limit: u.drainTime() + Duration(time.Minute), Known: route.Known,
+	}
+}
+
+// drainTime is that of the plan's own drain, else the stop timeout.
+func (u undoing) drainTime() Duration {
+	for _, st := range u.plan.Steps {
+		if st.Op == OpDrain {
+			return st.Hold
+		}
+	}
+	return u.plan.Settings.StopTimeout
+}
+
+func (u undoing) stopNew(start Step) Step {
+	start.Op, start.Limit = OpStop, start.Stop+Duration(30*time.Second)
+	return start
+}
+
+func onlyUp(targets []Endpoint, up Slot) []Endpoint {
+	out := make([]Endpoint, len(targets))
+	for i, t := range targets {
+		t.Up, t.Spare = t.Slot == up, false
+		out[i] = t
+	}
+	return out
+}
