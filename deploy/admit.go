@@ -24,27 +24,35 @@ type Admit func(q Queue) Verdict
 
 // Admission is the rule of the queue: a typed ref is resolved at once, turn or
 // not; an automatic request is claimed only as its branch's tip, as asked when
-// its turn came; authority is checked again. allowed gives nil or the refusal.
-func Admission(allowed func(Request) *Error) Admit {
+// its turn came; authority is checked again. allowed gives nil or the refusal;
+// asked reports whether a lookup of that deploy is already under way.
+func Admission(allowed func(Request) *Error, asked func(ID) bool) Admit {
 	return func(q Queue) Verdict {
 		for _, w := range q.Waiting {
 			if w.Broken != nil {
 				return Verdict{End: w.ID, Ending: Failed, Err: w.Broken}
 			}
-			if w.unresolved() {
+			if w.unresolved() && !asked(w.ID) {
 				return Verdict{Lookup: w.ID}
 			}
 		}
 		if q.Live.Active != 0 || len(q.Waiting) == 0 {
 			return Verdict{}
 		}
-		return admitNext(q, q.Waiting[0], allowed)
+		v := admitNext(q, q.Waiting[0], allowed)
+		if v.Lookup != 0 && asked(v.Lookup) {
+			return Verdict{}
+		}
+		return v
 	}
 }
 
 func admitNext(q Queue, w State, allowed func(Request) *Error) Verdict {
 	if err := allowed(w.Request); err != nil {
 		return Verdict{End: w.ID, Ending: Rejected, Err: err}
+	}
+	if w.unresolved() {
+		return Verdict{Lookup: w.ID}
 	}
 	if !w.Request.Auto {
 		return Verdict{Take: w.ID}

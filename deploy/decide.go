@@ -57,11 +57,8 @@ func decideStuck(s State) Decision {
 }
 
 func decideUnplanned(s State) Decision {
-	switch {
-	case s.Cancel != nil:
+	if s.Cancel != nil {
 		return Decision{Act: ActEnd, Ending: Cancelled}
-	case s.Trouble != nil:
-		return Decision{Act: ActEnd, Ending: Failed, Err: s.Trouble}
 	}
 	return Decision{Act: ActPlan}
 }

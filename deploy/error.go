@@ -61,13 +61,18 @@ type Error struct {
 func (e *Error) Error() string {
 	head := strings.TrimSpace(e.Op + " " + e.Subject)
 	parts := make([]string, 0, 3)
-	for _, p := range []string{head, e.Message} {
-		if p != "" {
-			parts = append(parts, p)
-		}
+	if head != "" {
+		parts = append(parts, head)
 	}
+	cause := ""
 	if e.Err != nil {
-		parts = append(parts, e.Err.Error())
+		cause = e.Err.Error()
+	}
+	if e.Message != "" && !strings.Contains(cause, e.Message) {
+		parts = append(parts, e.Message)
+	}
+	if cause != "" {
+		parts = append(parts, cause)
 	}
 	if len(parts) == 0 {
 		return string(e.Code)

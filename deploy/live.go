@@ -69,11 +69,15 @@ func (l *Live) foldRoute(st State, step Step, ev Event) {
 	if l.Slot == step.Slot && l.Release.Key() == rel.Key() {
 		return
 	}
+	if l.Warm != nil && l.Warm.Slot == step.Slot {
+		l.Warm = nil
+	}
 	l.Release, l.Slot = rel, step.Slot
 	l.Deploy, l.Since, l.By = ev.Deploy, ev.At, st.Request.By
 }
 
 func (l *Live) foldEnded(st State, ev Event) {
+	l.Ends++
 	if l.Active == ev.Deploy {
 		l.Active = 0
 	}

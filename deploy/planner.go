@@ -353,11 +353,25 @@ func joinPort(host string, port int) string {
 	return fmt.Sprintf("%s:%d", host, port)
 }
 
-func (p planning) settings() Settings {
+func (p planning) settings() Settings { return SettingsOf(p.app, p.env) }
+
+// SettingsOf resolves what a plan carries of the configuration.
+func SettingsOf(app App, env Environment) Settings {
 	return Settings{
-		Repository: p.app.Repository, Credential: p.app.Credential, Build: p.app.Build, Runtime: p.app.Runtime,
-		Env: p.app.Env, Health: p.app.Health, Verify: p.env.Verify, Hosts: p.env.Hosts, Balancer: p.env.Balancer,
-		ReleaseDir: p.env.ReleaseDir, BlueGreen: p.env.BlueGreen, IdleAfter: p.env.IdleAfter,
-		StopTimeout: p.env.StopTimeout, AutoRevert: p.env.AutoRevert,
+		Repository: app.Repository, Credential: app.Credential, Build: app.Build, Runtime: app.Runtime,
+		Env: app.Env, Health: app.Health, Verify: env.Verify, Hosts: env.Hosts, Balancer: env.Balancer,
+		ReleaseDir: env.ReleaseDir, BlueGreen: env.BlueGreen, IdleAfter: env.IdleAfter,
+		StopTimeout: env.StopTimeout, AutoRevert: env.AutoRevert,
 	}
+}
+
+// ObserveSteps are the steps that say what to look at before planning: the two
+// slots and the route.
+func ObserveSteps(app App, env Environment, live Live) (slots map[Slot]Step, route Step) {
+	p := planning{app: app, env: env, live: live}
+	slots = map[Slot]Step{}
+	for _, s := range []Slot{Blue, Green} {
+		slots[s] = p.slotStep(OpObserve, s, live.Slots[s].Release, time.Minute)
+	}
+	return slots, p.route(live.Slot, "", live.Release)
 }

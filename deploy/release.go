@@ -52,7 +52,7 @@ func (r Release) Key() string {
 	if r.Commit.SHA == "" {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(r.Recipe + "\n" + r.Runtime))
+	sum := sha256.Sum256([]byte(r.Commit.SHA + "\n" + r.Recipe + "\n" + r.Runtime))
 	c := r.Commit.SHA
 	if len(c) > 12 {
 		c = c[:12]

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -44,12 +43,14 @@ func (r *Report) remember(s State, ending Ending, now time.Time) {
 	}
 }
 
-// blame marks the release as failed if its own start, check or bake went wrong.
+// blame marks the release as failed if its own start, check or bake went
+// wrong; what a host, a balancer or a person did is not held against it.
 func (r *Report) blame(s State, rel Release) {
-	if s.Err == nil || !slices.Contains([]Code{CodeUnhealthy, CodeTimeout, CodeFailed}, s.Err.Code) {
+	if s.Err == nil {
 		return
 	}
-	if slices.Contains([]Op{OpStart, OpCheck, OpBake}, Op(s.Err.Op)) {
+	switch op := Op(s.Err.Op); {
+	case s.Err.Code == CodeUnhealthy && (op == OpCheck || op == OpBake), s.Err.Code == CodeFailed && op == OpStart:
 		r.Failed = []Release{rel}
 	}
 }

@@ -93,6 +93,7 @@ func (s State) Baked() bool {
 type Live struct {
 	Target  Target             `json:"target"`
 	Seq     uint64             `json:"seq"`              // of the last event it covers
+	Ends    uint64             `json:"ends,omitempty"`   // deploys that ended here, run or not
 	Active  ID                 `json:"active,omitempty"` // the deploy that holds it
 	Release Release            `json:"release,omitzero"` // what receives traffic
 	Slot    Slot               `json:"slot,omitempty"`   // and where; empty: nothing is live

@@ -19,8 +19,8 @@ func Undo(s State) Plan {
 	if route, ok := u.began(OpRoute); ok && s.Plan.OldSlot != "" {
 		plan.Steps = append(plan.Steps, u.checkOld(route), u.routeBack(route), u.drainNew(route))
 	}
-	if start, ok := u.began(OpStart); ok {
-		plan.Steps = append(plan.Steps, u.stopNew(start))
+	if step, ok := u.toStop(); ok {
+		plan.Steps = append(plan.Steps, u.stopNew(step))
 	}
 	return plan
 }
@@ -45,6 +45,18 @@ func (u undoing) began(op Op) (Step, bool) {
 		if st.Op == op && u.s.Outcomes[i].Attempts > 0 {
 			return st, true
 		}
+	}
+	return Step{}, false
+}
+
+// toStop finds the step that says what the new slot is: one that this deploy
+// started, or a warm one that had traffic.
+func (u undoing) toStop() (Step, bool) {
+	if start, ok := u.began(OpStart); ok {
+		return start, true
+	}
+	if _, moved := u.began(OpRoute); moved && u.plan.OldSlot != "" {
+		return u.began(OpCheck)
 	}
 	return Step{}, false
 }

@@ -1,0 +1,160 @@
+package deployer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ipublish/deploy"
+)
+
+// bootPause is the longest pause between two probes until the first pass.
+const bootPause = 50 * time.Millisecond
+
+// check is the gate: on every host the slot answers as this very release for
+// the step's Hold, by one process that does not change.
+func (x *effects) check(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
+	rt, err := x.engine.Drivers.Runtime(x.settings.Runtime)
+	if err != nil {
+		return deploy.Evidence{}, err
+	}
+	in, err := eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (deploy.Instance, error) {
+		h, err := x.host(id)
+		if err != nil {
+			return deploy.Instance{}, err
+		}
+		g := &gate{host: h, id: id, runtime: rt, step: s, health: x.settings.Health}
+		return g.pass(ctx)
+	})
+	return deploy.Evidence{Instances: in}, err
+}
+
+// gate watches one instance until it has passed or failed.
+type gate struct {
+	host    Host
+	id      deploy.HostID
+	runtime Runtime
+	step    deploy.Step
+	health  deploy.Health
+
+	seen     deploy.Instance // at the last look
+	looked   time.Time
+	first    deploy.Instance
+	since    time.Time // of the first pass in a row
+	passes   int
+	failures int
+	last     error // of the last probe that failed
+	status   int
+}
+
+// pass probes until the instance has been healthy for long enough.
+func (g *gate) pass(ctx context.Context) (deploy.Instance, error) {
+	for {
+		status, err := probeHealth(ctx, g.host, g.address(), g.health, g.step.Release)
+		if ctx.Err() != nil {
+			return g.seen, g.late(ctx)
+		}
+		g.status = status
+		if err == nil {
+			done, err := g.passed(ctx)
+			if done || err != nil {
+				return g.seen, err
+			}
+		} else if err := g.failed(ctx, err); err != nil {
+			return g.seen, err
+		}
+		if !wait(ctx, g.pause()) {
+			return g.seen, g.late(ctx)
+		}
+	}
+}
+
+func (g *gate) address() string { return "127.0.0.1:" + portText(g.step.Port) }
+
+// pause is short until the first pass and never longer than what is left of the hold.
+func (g *gate) pause() time.Duration {
+	if g.since.IsZero() {
+		return min(bootPause, g.health.Interval.D())
+	}
+	left := g.step.Hold.D() - time.Since(g.since)
+	return max(min(g.health.Interval.D(), left), time.Millisecond)
+}
+
+// passed counts a good answer; true when the gate is passed by one and the
+// same process of this release from the first answer to the last.
+func (g *gate) passed(ctx context.Context) (bool, error) {
+	fresh := g.since.IsZero()
+	if fresh {
+		if ok, err := g.confirm(ctx); !ok {
+			return false, err
+		}
+		g.since, g.first = time.Now(), g.seen
+	}
+	g.passes, g.failures = g.passes+1, 0
+	if g.passes < g.health.SuccessThreshold || time.Since(g.since) < g.step.Hold.D() {
+		return false, nil
+	}
+	if !fresh {
+		if ok, err := g.confirm(ctx); !ok {
+			return false, err
+		}
+	}
+	if g.seen.PID != g.first.PID || g.seen.Started != g.first.Started {
+		g.since, g.passes = time.Time{}, 0 // a restart voids what was passed
+		return false, nil
+	}
+	g.seen.Passed, g.seen.Status = true, g.status
+	return true, nil
+}
+
+// confirm looks who answered; a wrong or unseen process starts the wait anew,
+// a dead one ends it.
+func (g *gate) confirm(ctx context.Context) (bool, error) {
+	looked, err := g.look(ctx)
+	if err != nil {
+		return false, err
+	}
+	if looked {
+		if err = g.identity(); err == nil {
+			return true, nil
+		}
+		g.last = err
+	}
+	g.since, g.passes = time.Time{}, 0
+	return false, g.died()
+}
+
+// failed counts a bad answer: before the first pass it is still booting.
+func (g *gate) failed(ctx context.Context, err error) error {
+	g.last, g.passes = err, 0
+	if g.since.IsZero() {
+		if time.Since(g.looked) < 10*bootPause {
+			return nil
+		}
+		if _, err := g.look(ctx); err != nil {
+			return err
+		}
+		return g.died()
+	}
+	g.failures++
+	if g.failures < g.health.FailureThreshold {
+		return nil
+	}
+	if _, err := g.look(ctx); err != nil {
+		return err
+	}
+	return g.unhealthy(fmt.Sprintf("was healthy, then failed %d checks in a row: %s", g.failures, deploy.MessageOf(err)))
+}
+
+// look observes the instance; false when its host did not answer this time.
+func (g *gate) look(ctx context.Context) (bool, error) {
+	in, err := observeOne(ctx, g.runtime, g.host, g.id, g.step)
+	if passing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	g.seen, g.looked = in, time.Now()
+	return true, nil
+}

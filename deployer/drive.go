@@ -1,0 +1,96 @@
+package deployer
+
+import (
+	"context"
+	"time"
+
+	"ipublish/deploy"
+)
+
+// drive takes one claimed deploy from where its journal stands to its end.
+func (e *Engine) drive(ctx context.Context, id deploy.ID) error {
+	d := &drive{engine: e, id: id}
+	if err := d.catchUp(ctx); err != nil {
+		return err
+	}
+	defer e.leaseChanged()
+	for {
+		dec := deploy.Decide(d.st)
+		if dec.Act == deploy.ActExit {
+			return nil
+		}
+		err := d.act(ctx, dec)
+		if deploy.CodeOf(err) == deploy.CodeConflict {
+			continue // somebody appended; the state was folded again
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// drive is one deploy under way: the fold of its journal and nothing else.
+type drive struct {
+	engine *Engine
+	id     deploy.ID
+	st     deploy.State
+}
+
+func (d *drive) act(ctx context.Context, dec deploy.Decision) error {
+	switch dec.Act {
+	case deploy.ActWait:
+		return d.catchUp(ctx)
+	case deploy.ActPlan:
+		return d.plan(ctx)
+	case deploy.ActRun:
+		return d.run(ctx)
+	case deploy.ActUndo:
+		undo := deploy.Undo(d.st)
+		return d.append(ctx, deploy.Event{Kind: deploy.KindRevert, Plan: &undo, Ending: dec.Ending, Err: dec.Err})
+	case deploy.ActHold:
+		return d.append(ctx, deploy.Event{Kind: deploy.KindStuck, Err: dec.Err})
+	case deploy.ActEnd:
+		return d.end(ctx, dec.Ending, dec.Err)
+	case deploy.ActAbandon:
+		return d.abandon(ctx)
+	}
+	return &deploy.Error{Code: deploy.CodeInternal, Op: "drive", Subject: d.id.String(), Message: "no way to " + string(dec.Act)}
+}
+
+// catchUp folds what the journal has beyond the state; it blocks while there is nothing.
+func (d *drive) catchUp(ctx context.Context) error {
+	events, err := d.engine.Journal.Events(ctx, d.id, d.st.N)
+	if err != nil {
+		return err
+	}
+	for _, ev := range events {
+		d.st = d.st.Apply(ev)
+	}
+	return nil
+}
+
+// append journals one event and folds it. On a conflict the state is caught up
+// and CodeConflict returned: decide again.
+func (d *drive) append(ctx context.Context, ev deploy.Event) error {
+	ev.At = time.Now()
+	err := d.engine.Journal.Append(d.id, d.st.N, ev)
+	switch {
+	case err == nil:
+		return d.catchUp(ctx)
+	case deploy.CodeOf(err) == deploy.CodeConflict:
+		if cerr := d.catchUp(ctx); cerr != nil {
+			return cerr
+		}
+	}
+	return err
+}
+
+// end appends the one ending, with what is serving now.
+func (d *drive) end(ctx context.Context, ending deploy.Ending, cause *deploy.Error) error {
+	live, err := d.engine.Ledger.Live(d.st.Target)
+	if err != nil {
+		return err
+	}
+	report := deploy.Conclude(d.st, live, ending, time.Now())
+	return d.append(ctx, deploy.Event{Kind: deploy.KindEnded, Ending: ending, Err: cause, Report: &report})
+}

@@ -1,0 +1,130 @@
+package deployer
+
+import (
+	"context"
+	"time"
+
+	"ipublish/deploy"
+)
+
+// outcomePatience is how long looking at the world before or after an effect may take.
+const outcomePatience = 15 * time.Second
+
+// run makes the next step's truth so: started is durable before the effect
+// begins, done or failed after it. A cancel or abandon ends the effect early
+// without an outcome; the step is then undone, or looked at again.
+func (d *drive) run(ctx context.Context) error {
+	plan, _, _ := d.st.Current()
+	step := d.bind(plan.Steps[d.st.Next])
+	x := &effects{engine: d.engine, target: d.st.Target, settings: plan.Settings, drive: d}
+	before := x.before(ctx, step)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := d.append(ctx, deploy.Event{Kind: deploy.KindStarted, Step: d.st.Next, Evidence: &before}); err != nil {
+		return err
+	}
+	after, err := d.effect(ctx, x, step)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return d.outcome(ctx, step, after, err)
+}
+
+// bind completes a step with what is known only at execution.
+func (d *drive) bind(s deploy.Step) deploy.Step {
+	s.Release = d.st.Artifact(s.Release)
+	s.App, s.EnvName, s.Deploy = d.st.Target.App, d.st.Target.Env, d.id
+	return s
+}
+
+// effect runs the step within its limit, watched for a person's interruption.
+func (d *drive) effect(ctx context.Context, x *effects, step deploy.Step) (deploy.Evidence, error) {
+	ctx, stop := context.WithTimeout(ctx, d.remaining(step))
+	defer stop()
+	watched := make(chan struct{})
+	watchCtx, unwatch := context.WithCancel(ctx)
+	go func() {
+		defer close(watched)
+		d.watch(watchCtx, stop)
+	}()
+	after, err := x.run(ctx, step)
+	unwatch()
+	<-watched
+	return after, err
+}
+
+// remaining is the step's limit; a drain that a restart interrupted gets only
+// what its journal leaves of it, never less than a moment.
+func (d *drive) remaining(step deploy.Step) time.Duration {
+	_, outcomes, _ := d.st.Current()
+	o := outcomes[d.st.Next]
+	if step.Op != deploy.OpDrain || o.Attempts < 2 {
+		return step.Limit.D()
+	}
+	spent := min(max(d.st.Last.Sub(o.Started), 0), step.Hold.D())
+	return max(step.Limit.D()-spent, time.Second)
+}
+
+// watch stops the effect when a person cancels or abandons the deploy.
+func (d *drive) watch(ctx context.Context, stop context.CancelFunc) {
+	st := d.st
+	for {
+		events, err := d.engine.Journal.Events(ctx, d.id, st.N)
+		if err != nil {
+			return
+		}
+		for _, ev := range events {
+			st = st.Apply(ev)
+		}
+		if interrupted(st) {
+			stop()
+			return
+		}
+	}
+}
+
+// interrupted reports whether the decision is no longer to run the open step.
+func interrupted(st deploy.State) bool {
+	return deploy.Decide(st).Act != deploy.ActRun
+}
+
+// outcome journals what became of the step, also when somebody appended meanwhile.
+func (d *drive) outcome(ctx context.Context, step deploy.Step, after deploy.Evidence, err error) error {
+	index, undoing := d.st.Next, d.st.Undo != nil
+	for {
+		if err != nil {
+			// The journal may hold the reason why the effect was stopped.
+			if cerr := d.peek(ctx); cerr != nil {
+				return cerr
+			}
+		}
+		still := d.st.Open && d.st.Next == index && (d.st.Undo != nil) == undoing
+		if !still || err != nil && interrupted(d.st) {
+			return nil
+		}
+		aerr := d.append(ctx, outcomeEvent(index, step, after, err))
+		if deploy.CodeOf(aerr) != deploy.CodeConflict {
+			return aerr
+		}
+	}
+}
+
+// peek folds newer events without waiting for any.
+func (d *drive) peek(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	err := d.catchUp(ctx)
+	if code := deploy.CodeOf(err); code == deploy.CodeCancelled {
+		return nil
+	}
+	return err
+}
+
+func outcomeEvent(index int, step deploy.Step, after deploy.Evidence, err error) deploy.Event {
+	ev := deploy.Event{Kind: deploy.KindDone, Step: index, Evidence: &after}
+	if err != nil {
+		ev.Kind, ev.Err = deploy.KindFailed, stepError(err, string(step.Op), step.Subject())
+	}
+	return ev
+}

@@ -1,0 +1,330 @@
+package sim
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ipublish/deploy"
+	"ipublish/deployer"
+)
+
+// Drivers opens the world's hosts, runtime and balancer.
+type Drivers struct{ W *World }
+
+// Host implements deployer.Drivers.
+func (d Drivers) Host(h deploy.Host) (deployer.Host, error) {
+	return host{d.W, d.W.machines[h.ID]}, nil
+}
+
+// Runtime implements deployer.Drivers.
+func (d Drivers) Runtime(deploy.Section) (deployer.Runtime, error) { return Runtime{d.W}, nil }
+
+// Balancer implements deployer.Drivers.
+func (d Drivers) Balancer(deploy.Target, deploy.Section, func(string) (deployer.Host, error)) (deployer.Balancer, error) {
+	return Balancer{d.W}, nil
+}
+
+// Resolve implements deployer.Drivers; there are no secrets here.
+func (d Drivers) Resolve(v map[string]string) (map[string]string, error) { return v, nil }
+
+type host struct {
+	w *World
+	m *machine
+}
+
+// Run understands the engine's own scripts by what they print.
+func (h host) Run(ctx context.Context, argv []string, _ io.Reader) ([]byte, error) {
+	var out []byte
+	err := h.w.call(ctx, "host:"+string(h.m.id), func() error {
+		if err := h.w.reachable(h.m); err != nil {
+			return err
+		}
+		text, args := argv[2], argv[4:]
+		switch {
+		case strings.Contains(text, "echo lack"):
+			out = []byte("lack")
+			if h.m.dirs[args[0]] == args[1] {
+				out = []byte("have")
+			}
+		case strings.Contains(text, "arrived as"):
+			h.m.dirs[args[0]] = args[1]
+		case strings.Contains(text, "continue 2"):
+			h.prune(args[0], args[1:])
+		default:
+			return fmt.Errorf("the simulated host does not know this script: %.60s", text)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (h host) prune(root string, keep []string) {
+	for dir := range h.m.dirs {
+		if path.Dir(dir) != root || slices.Contains(keep, path.Base(dir)) {
+			continue
+		}
+		for port, p := range h.m.procs {
+			if p.alive(time.Now()) && p.key == path.Base(dir) {
+				h.w.violate("I24 target: release %s is pruned while port %d runs it", p.key, port)
+			}
+		}
+		delete(h.m.dirs, dir)
+	}
+}
+
+// Put reads the file and forgets it; what lands is told by the scripts.
+func (h host) Put(ctx context.Context, _ string, _ uint32, r io.Reader) error {
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return err
+	}
+	return h.w.call(ctx, "host:"+string(h.m.id), func() error { return h.w.reachable(h.m) })
+}
+
+// Dial connects to a process's health answer.
+func (h host) Dial(_ context.Context, _, addr string) (net.Conn, error) {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	if h.w.crashed {
+		return nil, errDown
+	}
+	if err := h.w.reachable(h.m); err != nil {
+		return nil, err
+	}
+	_, text, _ := net.SplitHostPort(addr)
+	port, _ := strconv.Atoi(text)
+	p := h.m.procs[port]
+	if p == nil || !p.listens(time.Now()) {
+		return nil, errors.New("connection refused")
+	}
+	ours, theirs := net.Pipe()
+	go h.w.answer(theirs, p)
+	return ours, nil
+}
+
+// answer serves one health probe.
+func (w *World) answer(c net.Conn, p *process) {
+	defer c.Close()
+	if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+		return
+	}
+	w.mu.Lock()
+	now := time.Now()
+	status := p.status(now)
+	if status == 200 && p.alive(now) {
+		if p.passes++; p.passes == 1 {
+			p.firstPass = now
+		}
+	} else {
+		p.passes = 0
+	}
+	w.mu.Unlock()
+	fmt.Fprintf(c, "HTTP/1.1 %d x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status)
+}
+
+// Runtime starts and stops the world's processes.
+type Runtime struct{ W *World }
+
+func (r Runtime) machine(h deployer.Host) *machine { return h.(host).m }
+
+// Start implements deployer.Runtime.
+func (r Runtime) Start(ctx context.Context, h deployer.Host, s deploy.Step) error {
+	m := r.machine(h)
+	return r.W.call(ctx, "runtime:"+string(m.id), func() error {
+		if err := r.W.reachable(m); err != nil {
+			return err
+		}
+		return r.W.act(s, []deploy.Op{deploy.OpStart}, func() error { return r.start(m, s) })
+	})
+}
+
+func (r Runtime) start(m *machine, s deploy.Step) error {
+	now := time.Now()
+	if p := m.procs[s.Port]; p != nil && p.alive(now) {
+		if p.foreign {
+			return &deploy.Error{Code: deploy.CodeForeign, Op: "start", Subject: string(m.id), Message: "the port is held"}
+		}
+		if p.key == s.Release.Key() {
+			return nil
+		}
+		return &deploy.Error{Code: deploy.CodeConflict, Op: "start", Subject: string(m.id), Message: "another release runs there"}
+	}
+	if m.dirs[s.Dir] != s.Release.SHA256 {
+		r.W.violate("start of %s on %s, which does not hold it", s.Release.Key(), m.id)
+	}
+	m.pids++
+	m.procs[s.Port] = &process{pid: m.pids, key: s.Release.Key(), sha: s.Release.SHA256, born: now, behaviour: r.W.behaviours[s.Release.Commit.SHA]}
+	return nil
+}
+
+// Stop implements deployer.Runtime.
+func (r Runtime) Stop(ctx context.Context, h deployer.Host, s deploy.Step) error {
+	m := r.machine(h)
+	return r.W.call(ctx, "runtime:"+string(m.id), func() error {
+		if err := r.W.reachable(m); err != nil {
+			return err
+		}
+		p := m.procs[s.Port]
+		if p == nil || p.foreign {
+			return nil
+		}
+		return r.W.act(s, []deploy.Op{deploy.OpRetire, deploy.OpStop}, func() error {
+			r.W.checkStop(s, fmt.Sprintf("%s:%d", m.addr, s.Port), p)
+			delete(m.procs, s.Port)
+			return nil
+		})
+	})
+}
+
+// Observe implements deployer.Runtime.
+func (r Runtime) Observe(ctx context.Context, h deployer.Host, s deploy.Step) (deploy.Evidence, error) {
+	m := r.machine(h)
+	in := deploy.Instance{Host: m.id, Slot: s.Slot}
+	err := r.W.call(ctx, "runtime:"+string(m.id), func() error {
+		if err := r.W.reachable(m); err != nil {
+			return err
+		}
+		r.observe(m, s, &in)
+		return nil
+	})
+	return deploy.Evidence{Instances: []deploy.Instance{in}}, err
+}
+
+func (r Runtime) observe(m *machine, s deploy.Step, in *deploy.Instance) {
+	p, now := m.procs[s.Port], time.Now()
+	if p == nil || !p.alive(now) {
+		return
+	}
+	if p.foreign {
+		in.PortPID, in.Command = p.pid, "nc -l"
+		return
+	}
+	in.PID, in.Started, in.Key, in.Release = p.pid, strconv.FormatInt(p.born.UnixNano(), 10), p.key, p.sha
+	if p.listens(now) {
+		in.PortPID, in.Owned = p.pid, true
+	}
+}
+
+// Balancer is the world's own table.
+type Balancer struct{ W *World }
+
+// Route implements deployer.Balancer.
+func (b Balancer) Route(ctx context.Context, s deploy.Step) error {
+	return b.W.call(ctx, "balancer", func() error {
+		return b.W.act(s, []deploy.Op{deploy.OpRoute, deploy.OpDrain}, func() error { return b.route(s) })
+	})
+}
+
+func (b Balancer) route(s deploy.Step) error {
+	w, r := b.W, b.W.random("clients")
+	next := map[string]bool{}
+	for _, t := range s.Targets {
+		w.known[t.Addr] = true
+		next[t.Addr] = t.Up
+		if t.Up && !w.up[t.Addr] {
+			w.checkGate(s, t.Addr)
+		}
+	}
+	if !slices.Contains(slices.Collect(maps.Values(next)), true) {
+		w.violate("I1 serve: an empty table is written by %s", s.Deploy)
+	}
+	for addr := range w.up {
+		if w.up[addr] && !next[addr] {
+			w.left[addr], w.busy[addr] = time.Now(), nil
+			for range r.IntN(4) {
+				w.busy[addr] = append(w.busy[addr], time.Now().Add(time.Duration(r.Int64N(int64(8*time.Second)))))
+			}
+		}
+	}
+	w.up = next
+	w.file = fmt.Sprint(next)
+	return nil
+}
+
+// Observe implements deployer.Balancer.
+func (b Balancer) Observe(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
+	t := &deploy.Traffic{InFlight: map[string]int{}, File: "sim.conf"}
+	err := b.W.call(ctx, "balancer", func() error {
+		for addr := range b.W.known {
+			if b.W.up[addr] {
+				t.Up = append(t.Up, addr)
+			} else {
+				t.Down = append(t.Down, addr)
+			}
+			t.InFlight[addr] = b.W.inFlight(addr)
+		}
+		slices.Sort(t.Up)
+		slices.Sort(t.Down)
+		t.SHA256 = hash(b.W.file)
+		return nil
+	})
+	return deploy.Evidence{Traffic: t}, err
+}
+
+// Front is the world's front door.
+type Front struct{ W *World }
+
+// Probe implements deployer.Front.
+func (f Front) Probe(ctx context.Context, _ deploy.Verify) error {
+	return f.W.call(ctx, "front", func() error {
+		if f.W.serves() {
+			return nil
+		}
+		return &deploy.Error{Code: deploy.CodeUnhealthy, Op: "probe", Message: "502"}
+	})
+}
+
+// Source is the world's git remote and build.
+type Source struct{ W *World }
+
+// Resolve implements deployer.Source: a branch's tip, or the commit itself.
+func (s Source) Resolve(ctx context.Context, _ deploy.Settings, ref string) (deploy.Commit, error) {
+	var c deploy.Commit
+	err := s.W.call(ctx, "source", func() error {
+		ref = strings.TrimPrefix(ref, "refs/heads/")
+		sha, ok := s.W.branches[ref]
+		if !ok && len(ref) == 40 {
+			sha, ok = ref, true
+		}
+		if !ok {
+			return &deploy.Error{Code: deploy.CodeNotFound, Op: "resolve", Subject: ref, Message: "no such branch"}
+		}
+		c = deploy.Commit{SHA: sha, Title: "change " + deploy.Short(sha), Ref: ref}
+		return nil
+	})
+	return c, err
+}
+
+// Fetch implements deployer.Source.
+func (s Source) Fetch(ctx context.Context, _ deploy.Settings, commit string, _ func(string)) (deploy.Commit, error) {
+	return deploy.Commit{SHA: commit}, s.W.call(ctx, "source", func() error { return nil })
+}
+
+// Build implements deployer.Source.
+func (s Source) Build(ctx context.Context, _ deploy.Settings, r deploy.Release, _ func(string)) (deploy.Release, error) {
+	r.SHA256, r.Kind, r.Name, r.Size = hash(r.Commit.SHA), deploy.ArtifactFile, "app.war", 3
+	return r, s.W.call(ctx, "source", func() error { return nil })
+}
+
+// Open implements deployer.Artifacts.
+func (s Source) Open(string) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader([]byte("war"))), nil
+}
+
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,368 @@
+package sim_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ipublish/deploy"
+	"ipublish/deployer"
+	"ipublish/deployer/sim"
+	"ipublish/store"
+)
+
+var target = deploy.Target{App: "shop", Env: "production"}
+
+// rig is one run: the real engine and store against one world.
+type rig struct {
+	dir    string
+	world  *sim.World
+	app    deploy.App
+	mutate mutation
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	store  *store.Store
+	ids    []deploy.ID // in the order of submission
+	stop   context.CancelFunc
+	done   chan error
+	deaths int
+}
+
+// mutation plants a bug: it wraps what the engine works with.
+type mutation func(*deployer.Options)
+
+// setup is what a run is made of.
+type setup struct {
+	scenario scenario
+	seed     uint64
+	crashAt  []sim.Boundary
+	rates    sim.Rates
+	mutate   mutation
+	verbose  bool
+}
+
+// result is what a run left.
+type result struct {
+	violations []string
+	points     int
+	journal    string
+	endings    []deploy.Ending
+	story      string
+}
+
+func hosts(n int) map[deploy.HostID]string {
+	out := map[deploy.HostID]string{}
+	for i := range n {
+		out[deploy.HostID(fmt.Sprintf("web-%d", i+1))] = fmt.Sprintf("10.0.0.%d", i+1)
+	}
+	return out
+}
+
+func configured(n int) deploy.App {
+	d := func(s time.Duration) deploy.Duration { return deploy.Duration(s) }
+	app := deploy.App{
+		Name: "shop", Repository: "https://git.example.com/acme/shop.git", Keep: 2,
+		Runtime: deploy.Section{Driver: "sim"}, Build: deploy.Build{Timeout: d(time.Minute)},
+		Health: deploy.Health{
+			Path: "/healthz", Method: "GET", ExpectStatus: []int{200}, ExpectRelease: "process",
+			Interval: d(time.Second), Timeout: d(2 * time.Second), SuccessThreshold: 1, FailureThreshold: 3,
+			MinHealthyTime: d(3 * time.Second), HealthyDeadline: d(30 * time.Second),
+		},
+	}
+	env := deploy.Environment{
+		Name: "production", Branch: "main", AutoDeploy: true, ReleaseDir: "/srv/ipublish", AutoRevert: true,
+		BlueGreen: deploy.BlueGreen{Blue: 8080, Green: 8081, BakeTime: d(8 * time.Second), KeepOld: d(30 * time.Second)},
+		Balancer:  deploy.Section{Driver: "sim"}, DrainTimeout: d(5 * time.Second), StopTimeout: d(10 * time.Second),
+		ProgressDeadline: d(2 * time.Minute),
+	}
+	for id, addr := range hosts(n) {
+		env.Hosts = append(env.Hosts, deploy.Host{ID: id, Address: addr, Driver: deploy.Section{Driver: "sim"}})
+	}
+	slices.SortFunc(env.Hosts, func(a, b deploy.Host) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	if n == 1 {
+		env.Verify = &deploy.Verify{URL: "http://shop.example.com/", Interval: d(2 * time.Second), Health: app.Health}
+	}
+	app.Environments = []deploy.Environment{env}
+	return app
+}
+
+// run plays a setup inside a bubble of virtual time.
+func run(t *testing.T, s setup) (res result) {
+	t.Helper()
+	dir, err := os.MkdirTemp(memory(), "ipublish-sim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	synctest.Test(t, func(t *testing.T) { res = play(t, s, dir) })
+	return res
+}
+
+// memory is a folder in memory where the machine has one.
+func memory() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}
+
+func play(t *testing.T, s setup, dir string) result {
+	n := 1 + int(s.seed%2)
+	r := &rig{dir: dir, app: configured(n), mutate: s.mutate, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	if s.verbose {
+		r.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	r.world = sim.NewWorld(s.seed, 5*time.Second, hosts(n))
+	r.world.Rates = s.rates
+	r.world.Journal = r.journal
+	r.world.FaultsUntil(time.Now().Add(4 * time.Minute))
+	r.world.CrashAt(s.crashAt, r.crash)
+	r.start(t)
+	s.scenario.play(t, r)
+	r.settle(t)
+	res := r.judge(t)
+	r.shutDown(t)
+	return res
+}
+
+// start opens the store and runs an engine on it.
+func (r *rig) start(t *testing.T) {
+	st, err := store.Open(r.dir, store.Options{NoSync: true})
+	if err != nil {
+		t.Fatalf("open the store: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	o := deployer.Options{
+		Journal: journal{r.world, st}, Ledger: st, Drivers: sim.Drivers{W: r.world}, Source: sim.Source{W: r.world},
+		Artifacts: sim.Source{W: r.world}, Front: sim.Front{W: r.world},
+		Config: func(t deploy.Target) (deploy.App, deploy.Environment, bool) {
+			return r.app, r.app.Environments[0], t == target
+		},
+		Authorize: func(deploy.Request) *deploy.Error { return nil }, Log: r.log,
+	}
+	if r.mutate != nil {
+		r.mutate(&o)
+	}
+	r.mu.Lock()
+	r.store, r.stop, r.done = st, cancel, make(chan error, 1)
+	done := r.done
+	r.mu.Unlock()
+	go func() { done <- deployer.New(o).Run(ctx) }()
+}
+
+// crash is called by the world in the middle of a call of the bot.
+func (r *rig) crash() { r.stop() }
+
+// tend restarts the bot when it is down.
+func (r *rig) tend(t *testing.T) {
+	synctest.Wait()
+	if !r.world.Crashed() {
+		return
+	}
+	r.shutDown(t)
+	r.deaths++
+	r.world.Revive(r.crash)
+	r.start(t)
+}
+
+func (r *rig) shutDown(t *testing.T) {
+	r.stop()
+	if err := <-r.done; err != nil && !r.world.Crashed() {
+		t.Errorf("the engine ended: %v", err)
+	}
+	if err := r.store.Close(); err != nil {
+		t.Errorf("close the store: %v", err)
+	}
+}
+
+// journal is the world's look into the bot's books.
+func (r *rig) journal(id deploy.ID) (deploy.State, deploy.Live) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	st, _ := r.store.State(id)
+	live, _ := r.store.Live(target)
+	return st, live
+}
+
+// submit queues a request, as a webhook or a person does: it is repeated under
+// the same key until it is acknowledged, also over a crash.
+func (r *rig) submit(t *testing.T, req deploy.Request) deploy.ID {
+	t.Helper()
+	req.App, req.Env, req.By = target.App, target.Env, deploy.Actor{ID: "cli:test"}
+	req.Key = fmt.Sprintf("test:%d", len(r.ids))
+	r.tend(t)
+	id, _, err := r.store.Submit(t.Context(), req)
+	if err != nil {
+		t.Fatalf("submit: %v", err)
+	}
+	r.ids = append(r.ids, id)
+	return id
+}
+
+// until waits in virtual time until the deploy satisfies cond; the limit is generous.
+func (r *rig) until(t *testing.T, id deploy.ID, limit time.Duration, cond func(deploy.State) bool) bool {
+	t.Helper()
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		r.tend(t)
+		if st, err := r.store.State(id); err == nil && cond(st) {
+			return true
+		}
+	}
+	return false
+}
+
+// order appends what a person says to a claimed deploy; false if it is too late.
+func (r *rig) order(t *testing.T, id deploy.ID, kind deploy.Kind) bool {
+	t.Helper()
+	for range 50 {
+		r.tend(t)
+		st, err := r.store.State(id)
+		if err != nil || !st.Active() {
+			return false
+		}
+		by := deploy.Actor{ID: "cli:test"}
+		err = r.store.Append(id, st.N, deploy.Event{Kind: kind, By: &by, At: time.Now()})
+		if err == nil {
+			return true
+		}
+		if deploy.CodeOf(err) != deploy.CodeConflict {
+			t.Fatalf("%s: %v", kind, err)
+		}
+	}
+	return false
+}
+
+// settle lets the faults stop and acts as the human that stuck deploys call for.
+func (r *rig) settle(t *testing.T) {
+	ended := func(st deploy.State) bool { return st.Ended() }
+	quiet := func(st deploy.State) bool { return st.Ended() || st.Phase == deploy.PhaseStuck }
+	for i := 0; i < len(r.all(t)); i++ {
+		id := r.all(t)[i].ID
+		r.until(t, id, 20*time.Minute, quiet)
+		for _, kind := range []deploy.Kind{deploy.KindResume, deploy.KindCancel, deploy.KindAbandon} {
+			if r.until(t, id, time.Second, ended) {
+				break
+			}
+			r.world.FaultsUntil(time.Now())
+			r.order(t, id, kind)
+			time.Sleep(time.Second)
+			r.until(t, id, 10*time.Minute, quiet)
+		}
+		if !r.until(t, id, time.Minute, ended) {
+			st, _ := r.store.State(id)
+			r.world.Violate("liveness: %s is still %s (step %d, stuck %v, err %v)", id, st.Phase, st.Next, st.Stuck, st.Err)
+		}
+	}
+	r.world.FaultsUntil(time.Now())
+	r.retire(t)
+}
+
+// retire waits until the lease has run out and its housekeeping is done.
+func (r *rig) retire(t *testing.T) {
+	for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Second) {
+		r.tend(t)
+		live, err := r.store.Live(target)
+		if err == nil && live.Active == 0 && live.Warm == nil {
+			return
+		}
+	}
+	live, _ := r.store.Live(target)
+	r.world.Violate("liveness: the lease %v is not retired, %s is active", live.Warm, live.Active)
+}
+
+// judge checks the end of all things and gathers the journals.
+func (r *rig) judge(t *testing.T) result {
+	live, err := r.store.Live(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.world.Final(live)
+	var res result
+	var text, story strings.Builder
+	for _, st := range r.all(t) {
+		events, err := r.store.Events(t.Context(), st.ID, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.checkJournal(st.ID, events)
+		res.endings = append(res.endings, st.Ending)
+		for _, ev := range events {
+			ev.Seq = 0
+			b, err := json.Marshal(ev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text.Write(append(b, '\n'))
+			fmt.Fprintf(&story, "%s %s %s step=%d %v %s\n", ev.At.Format("15:04:05.000"), ev.Deploy, ev.Kind, ev.Step, ev.Err, ev.Ending)
+		}
+	}
+	res.violations, res.points = r.world.Violations(), r.world.Points()
+	res.journal, res.story = text.String(), story.String()+r.world.String()
+	return res
+}
+
+func (r *rig) all(t *testing.T) []deploy.State {
+	list, err := r.store.History(nil, 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(list, func(a, b deploy.State) int { return int(a.ID) - int(b.ID) })
+	return list
+}
+
+// checkJournal wants one ending (I15), at most one revert (I25), and a plain fold.
+func (r *rig) checkJournal(id deploy.ID, events []deploy.Event) {
+	count := map[deploy.Kind]int{}
+	for _, ev := range events {
+		count[ev.Kind]++
+	}
+	if count[deploy.KindEnded] != 1 {
+		r.world.Violate("I15 one ending: %s has %d", id, count[deploy.KindEnded])
+	}
+	if count[deploy.KindRevert] > 1 {
+		r.world.Violate("I25 one revert: %s has %d", id, count[deploy.KindRevert])
+	}
+	if st := deploy.Fold(events); st.Broken != nil {
+		r.world.Violate("I21 replay: %v", st.Broken)
+	}
+}
+
+// journal lets the world crash the bot before and after every append, and refuse some.
+type journal struct {
+	w *sim.World
+	deployer.Journal
+}
+
+func (j journal) Append(id deploy.ID, afterN uint64, ev deploy.Event) error {
+	if err := j.w.Pass("journal"); err != nil {
+		return err
+	}
+	if j.w.RefuseAppend() {
+		return &deploy.Error{Code: deploy.CodeUnavailable, Op: "append", Message: "no space left on device"}
+	}
+	if err := j.Journal.Append(id, afterN, ev); err != nil {
+		return err
+	}
+	return j.w.Pass("journal")
+}
+
+func (j journal) Claim(ctx context.Context, admit deploy.Admit) (deploy.ID, error) {
+	if err := j.w.Pass("claim"); err != nil {
+		return 0, err
+	}
+	id, err := j.Journal.Claim(ctx, admit)
+	if err != nil {
+		return id, err
+	}
+	return id, j.w.Pass("claim")
+}

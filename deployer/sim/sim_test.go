@@ -1,0 +1,125 @@
+package sim_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"ipublish/deployer/sim"
+)
+
+func TestEveryScenarioEndsAsItShouldWithoutFaults(t *testing.T) {
+	for _, sc := range scenarios() {
+		for seed := range uint64(2) {
+			t.Run(fmt.Sprintf("%s on %d hosts", sc.name, seed%2+1), func(t *testing.T) {
+				res := run(t, setup{scenario: sc, seed: seed})
+				expect(t, res)
+				got := res.endings
+				if sc.want != nil && (len(got) < len(sc.want) || !slices.Equal(got[:len(sc.want)], sc.want)) {
+					t.Errorf("endings %v, want %v first\n%s", got, sc.want, res.story)
+				}
+			})
+		}
+	}
+}
+
+func TestACrashAtAnyBoundaryOfAnyScenarioIsSurvived(t *testing.T) {
+	for _, sc := range scenarios() {
+		t.Run(sc.name, func(t *testing.T) {
+			t.Parallel()
+			points := run(t, setup{scenario: sc, seed: 0}).points
+			for p := range points {
+				res := run(t, setup{scenario: sc, seed: 0, crashAt: []sim.Boundary{{N: p}}})
+				if len(res.violations) > 0 {
+					t.Fatalf("crash at boundary %d of %d:\n%s\n%s", p, points, strings.Join(res.violations, "\n"), res.story)
+				}
+			}
+			t.Logf("%d boundaries", points)
+		})
+	}
+}
+
+// seeds is how many random stories are played; `make sim SEEDS=n` plays more.
+func seeds(t *testing.T) (from, to uint64) {
+	from, to = 1, 300
+	if s := os.Getenv("SEEDS"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("SEEDS=%q is not a number", s)
+		}
+		to = n
+	}
+	if s := os.Getenv("SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("SEED=%q is not a number", s)
+		}
+		from, to = n, n
+	}
+	return from, to
+}
+
+// swarm is a mix of faults and crashes that depends on the seed.
+func swarm(seed uint64) setup {
+	s := setup{scenario: wild(seed), seed: seed}
+	if seed%3 != 0 {
+		s.rates = sim.Rates{Before: 0.03, After: 0.03, Slow: 0.1, Append: 0.01}
+	}
+	if seed%5 == 0 {
+		s.rates.Refuse, s.rates.Gone = 0.01, 0.005
+	}
+	fakes := []string{"journal", "journal", "claim", "balancer", "runtime:web-1", "host:web-1", "source", "front"}
+	for i := range seed % 4 {
+		n := seed*7919 + i*104729
+		s.crashAt = append(s.crashAt, sim.Boundary{Fake: fakes[n%uint64(len(fakes))], N: int(n / 8 % 60)})
+	}
+	return s
+}
+
+func TestRandomStoriesWithFaultsAndCrashesKeepTheInvariants(t *testing.T) {
+	from, to := seeds(t)
+	const lanes = 2
+	for lane := range uint64(lanes) {
+		t.Run(fmt.Sprintf("lane %d", lane), func(t *testing.T) {
+			t.Parallel()
+			for seed := from + lane; seed <= to; seed += lanes {
+				s := swarm(seed)
+				s.verbose = os.Getenv("SEED") != ""
+				if res := run(t, s); len(res.violations) > 0 {
+					t.Fatalf("seed %d (again: make sim SEED=%d):\n%s\n%s", seed, seed, strings.Join(res.violations, "\n"), res.story)
+				}
+			}
+		})
+	}
+}
+
+func TestTheSameSeedReplaysTheSameJournal(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		one, two := run(t, swarm(seed)), run(t, swarm(seed))
+		if one.journal != two.journal {
+			t.Fatalf("seed %d gave two histories, from here on:\n%s", seed, parting(one.story, two.story))
+		}
+	}
+}
+
+// parting shows where two stories part.
+func parting(a, b string) string {
+	la, lb := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(la), len(lb)) {
+		if la[i] != lb[i] {
+			from := max(i-3, 0)
+			return strings.Join(la[from:min(i+3, len(la))], "\n") + "\n--- or ---\n" + strings.Join(lb[from:min(i+3, len(lb))], "\n")
+		}
+	}
+	return "one is longer"
+}
+
+func expect(t *testing.T, res result) {
+	t.Helper()
+	if len(res.violations) > 0 {
+		t.Errorf("%s\n%s", strings.Join(res.violations, "\n"), res.story)
+	}
+}

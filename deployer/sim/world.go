@@ -1,0 +1,267 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ipublish/deploy"
+)
+
+// World is the omniscient state of everything outside the bot. Its methods are
+// safe for concurrent use.
+type World struct {
+	Seed  uint64
+	Rates Rates
+	// Journal returns the journaled state of a deploy and its environment, for
+	// the write-ahead check.
+	Journal func(deploy.ID) (deploy.State, deploy.Live)
+
+	mu         sync.Mutex
+	machines   map[deploy.HostID]*machine
+	up         map[string]bool
+	known      map[string]bool      // addresses that were ever in the table
+	left       map[string]time.Time // when an address lost its traffic
+	busy       map[string][]time.Time
+	counters   map[string]deploy.Counter
+	generation int
+	file       string
+	behaviours map[string]Behaviour // by commit
+	branches   map[string]string    // tips
+	sources    map[string]*rand.Rand
+	points     int            // boundaries passed
+	visits     map[string]int // the same, by fake
+	crashAt    map[Boundary]bool
+	crashTime  time.Time
+	crash      func()
+	crashed    bool
+	faultsEnd  time.Time
+	violations []string
+	drainTime  time.Duration
+}
+
+// Rates are the chances (0 to 1) that one call goes wrong in one way.
+type Rates struct {
+	Before float64 // fails before it happened
+	After  float64 // happens, and reports a failure
+	Slow   float64 // takes up to three seconds
+	Refuse float64 // fails for good
+	Gone   float64 // the host disappears for up to twenty seconds
+	Append float64 // the journal refuses a record
+}
+
+// Behaviour is how the processes of one commit behave.
+type Behaviour struct {
+	Boot      time.Duration // until it listens
+	Status    int           // what it answers; 0: 200
+	FailsFrom time.Duration // answers 500 from this age on; 0: never
+	DiesAt    time.Duration // ends at this age; 0: never
+	Exits     bool          // ends at once
+	Silent    bool          // never listens
+}
+
+// Boundary is a place where the bot may crash: the n-th one of a fake, or the
+// n-th of all where Fake is empty.
+type Boundary struct {
+	Fake string
+	N    int
+}
+
+type machine struct {
+	pids  int
+	id    deploy.HostID
+	addr  string
+	procs map[int]*process // by port
+	dirs  map[string]string
+	gone  time.Time // unreachable until then
+}
+
+type process struct {
+	pid       int
+	key       string
+	sha       string
+	born      time.Time
+	behaviour Behaviour
+	foreign   bool
+	firstPass time.Time
+	passes    int
+}
+
+// NewWorld returns an empty world with the given hosts (id → address).
+func NewWorld(seed uint64, drain time.Duration, hosts map[deploy.HostID]string) *World {
+	w := &World{
+		Seed: seed, machines: map[deploy.HostID]*machine{}, up: map[string]bool{}, known: map[string]bool{},
+		left: map[string]time.Time{}, busy: map[string][]time.Time{}, counters: map[string]deploy.Counter{},
+		behaviours: map[string]Behaviour{}, branches: map[string]string{}, sources: map[string]*rand.Rand{},
+		crashAt: map[Boundary]bool{}, visits: map[string]int{}, drainTime: drain,
+	}
+	for id, addr := range hosts {
+		w.machines[id] = &machine{id: id, addr: addr, procs: map[int]*process{}, dirs: map[string]string{}}
+	}
+	return w
+}
+
+// Behave sets how the processes of a commit behave from now on.
+func (w *World) Behave(commit string, b Behaviour) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.behaviours[commit] = b
+}
+
+// Push moves a branch's tip.
+func (w *World) Push(branch, commit string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.branches[branch] = commit
+}
+
+// Occupy puts a foreign process on a port of a host.
+func (w *World) Occupy(host deploy.HostID, port int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := w.machines[host]
+	m.pids++
+	m.procs[port] = &process{pid: m.pids, born: time.Now(), foreign: true}
+}
+
+// CrashAt makes the bot crash when one of the boundaries is reached; crash is
+// called once for it, and from then on every call of the bot fails unheard.
+func (w *World) CrashAt(points []Boundary, crash func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range points {
+		w.crashAt[p] = true
+	}
+	w.crash = crash
+}
+
+// Revive ends a crash: a new bot may call again, and crash is called at its next one.
+func (w *World) Revive(crash func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.crashed, w.crash = false, crash
+}
+
+// Crashed reports whether the bot is down.
+func (w *World) Crashed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.crashed
+}
+
+// FaultsUntil sets when the world stops to go wrong.
+func (w *World) FaultsUntil(t time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faultsEnd = t
+}
+
+// Points is the number of boundaries passed so far.
+func (w *World) Points() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.points
+}
+
+// Violations lists what the checker saw, in order.
+func (w *World) Violations() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.violations)
+}
+
+// Violate records a violation that a test found.
+func (w *World) Violate(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.violate(format, args...)
+}
+
+func (w *World) violate(format string, args ...any) {
+	w.violations = append(w.violations, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+var errDown = &deploy.Error{Code: deploy.CodeCancelled, Op: "sim", Message: "the bot is down", Err: context.Canceled}
+
+// Pass counts a boundary of the named fake, and fails when the bot is down.
+func (w *World) Pass(fake string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pass(fake)
+}
+
+func (w *World) pass(fake string) error {
+	if w.crashed && !w.besides(fake) {
+		return errDown
+	}
+	all, own := Boundary{N: w.points}, Boundary{Fake: fake, N: w.visits[fake]}
+	w.points++
+	w.visits[fake]++
+	if w.crashAt[all] || w.crashAt[own] {
+		w.crashed, w.crashTime = true, time.Now()
+		if w.crash != nil {
+			w.crash()
+		}
+		return errDown
+	}
+	return nil
+}
+
+// besides reports whether a call belongs to the same instant as the crash on
+// another host: hosts work in parallel, and whose call came first is nobody's
+// to say, so each of them still happens.
+func (w *World) besides(fake string) bool {
+	return strings.Contains(fake, ":") && time.Now().Equal(w.crashTime)
+}
+
+// random is the source of one fake.
+func (w *World) random(name string) *rand.Rand {
+	r, ok := w.sources[name]
+	if !ok {
+		h := fnv.New64a()
+		h.Write([]byte(name))
+		r = rand.New(rand.NewPCG(w.Seed, h.Sum64()))
+		w.sources[name] = r
+	}
+	return r
+}
+
+// healthy reports whether a process would pass its check now.
+func (p *process) healthy(now time.Time) bool { return p.listens(now) && p.status(now) == 200 }
+
+func (p *process) alive(now time.Time) bool {
+	age := now.Sub(p.born)
+	return p.foreign || !p.behaviour.Exits && (p.behaviour.DiesAt == 0 || age < p.behaviour.DiesAt)
+}
+
+func (p *process) listens(now time.Time) bool {
+	return p.alive(now) && !p.behaviour.Silent && now.Sub(p.born) >= p.behaviour.Boot
+}
+
+func (p *process) status(now time.Time) int {
+	b := p.behaviour
+	if b.FailsFrom > 0 && now.Sub(p.born) >= b.FailsFrom {
+		return 500
+	}
+	if b.Status != 0 {
+		return b.Status
+	}
+	return 200
+}
+
+// at finds the living process behind an address, and its machine.
+func (w *World) at(addr string) (*machine, *process) {
+	for _, m := range w.machines {
+		for port, p := range m.procs {
+			if addr == fmt.Sprintf("%s:%d", m.addr, port) && p.alive(time.Now()) {
+				return m, p
+			}
+		}
+	}
+	return nil, nil
+}

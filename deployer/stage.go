@@ -1,0 +1,129 @@
+package deployer
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"ipublish/deploy"
+)
+
+// Marker is the file in a staged release's folder that holds the sha256 of its
+// artifact. It is written last: a folder without it is not a release.
+const Marker = ".ipublish-sha256"
+
+// The scripts are fixed texts; what they work on are positional arguments.
+const (
+	// $1 the release's folder, $2 its sha256
+	haveScript = `if [ "$(cat "$1/` + Marker + `" 2>/dev/null)" = "$2" ]; then echo have; exit 0; fi
+rm -rf "$1.partial" && mkdir -p "$1.partial" && echo lack`
+	// $1 the folder, $2 sha256, $3 payload's name within it, $4 file or tree
+	landScript = `set -e
+cd "$1.partial"
+sum=$(sha256sum "$3" | cut -d' ' -f1)
+if [ "$sum" != "$2" ]; then echo "arrived as $sum" >&2; exit 9; fi
+if [ "$4" = tree ]; then tar -xf "$3"; rm "$3"; fi
+printf %s "$2" >` + Marker + `
+sync
+cd /
+rm -rf "$1"
+mv "$1.partial" "$1"`
+	// $1 the folder of all releases, then the names to keep
+	pruneScript = `cd "$1" 2>/dev/null || exit 0
+shift
+for d in *; do
+  case $d in
+  [0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]*-[0-9a-f]*) ;;
+  *) continue ;;
+  esac
+  for k in "$@"; do [ "$d" = "$k" ] && continue 2; done
+  [ -d "$d" ] && rm -rf -- "./$d" && echo "$d"
+done
+exit 0`
+)
+
+// stage makes every host hold the release, the same bytes everywhere.
+func (x *effects) stage(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
+	if s.Release.SHA256 == "" {
+		return deploy.Evidence{}, &deploy.Error{Code: deploy.CodeInternal, Op: "stage", Message: "the release was not built"}
+	}
+	sent, err := eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (bool, error) {
+		h, err := x.host(id)
+		if err != nil {
+			return false, err
+		}
+		var sent bool
+		err = retry(ctx, func(ctx context.Context) error { sent, err = x.stageOn(ctx, h, s); return err })
+		return sent, err
+	})
+	fresh := 0
+	for _, was := range sent {
+		if was {
+			fresh++
+		}
+	}
+	return deploy.Evidence{Note: fmt.Sprintf("%d of %d hosts received it, the others had it", fresh, len(s.Hosts))}, err
+}
+
+// stageOn uploads the release unless the host has it; true if it was sent.
+func (x *effects) stageOn(ctx context.Context, h Host, s deploy.Step) (bool, error) {
+	out, err := h.Run(ctx, script(haveScript, s.Dir, s.Release.SHA256), nil)
+	if err != nil || strings.TrimSpace(string(out)) == "have" {
+		return false, err
+	}
+	payload := s.Release.Name
+	if s.Release.Kind == deploy.ArtifactTree {
+		payload = ".ipublish.tar"
+	}
+	r, err := x.engine.Artifacts.Open(s.Release.SHA256)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	if err := h.Put(ctx, path.Join(s.Dir+".partial", payload), 0o644, r); err != nil {
+		return false, err
+	}
+	_, err = h.Run(ctx, script(landScript, s.Dir, s.Release.SHA256, payload, s.Release.Kind), nil)
+	return true, err
+}
+
+// prune removes the releases that nothing names any more.
+func (x *effects) prune(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
+	removed, err := eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (string, error) {
+		h, err := x.host(id)
+		if err != nil {
+			return "", err
+		}
+		var out []byte
+		err = retry(ctx, func(ctx context.Context) error {
+			out, err = h.Run(ctx, script(pruneScript, append([]string{s.Dir}, s.Keep...)...), nil)
+			return err
+		})
+		return strings.Join(strings.Fields(string(out)), " "), err
+	})
+	return deploy.Evidence{Note: strings.TrimSpace("removed " + strings.Join(removed, " "))}, err
+}
+
+// script is the argv that runs a fixed text with arguments.
+func script(text string, args ...string) []string {
+	return append([]string{"sh", "-c", text, "ipublish"}, args...)
+}
+
+// fetch makes the mirror hold the commit.
+func (x *effects) fetch(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
+	err := retry(ctx, func(ctx context.Context) error {
+		_, err := x.engine.Source.Fetch(ctx, x.settings, s.Release.Commit.SHA, x.tell(ctx))
+		return err
+	})
+	return deploy.Evidence{}, err
+}
+
+// build makes the release's artifact exist.
+func (x *effects) build(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
+	r, err := x.engine.Source.Build(ctx, x.settings, s.Release, x.tell(ctx))
+	if err != nil {
+		return deploy.Evidence{}, err
+	}
+	return deploy.Evidence{Release: &r}, nil
+}

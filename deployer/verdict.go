@@ -1,0 +1,58 @@
+package deployer
+
+import (
+	"context"
+	"fmt"
+
+	"ipublish/deploy"
+)
+
+// identity says why the answer was not given by this release's process, or nil.
+func (g *gate) identity() error {
+	in, r := g.seen, g.step.Release
+	switch {
+	case in.Foreign():
+		return &deploy.Error{Code: deploy.CodeUnhealthy, Message: foreignText(g.step, in)}
+	case !in.Running() || !in.Owned:
+		return &deploy.Error{Code: deploy.CodeUnhealthy, Message: "the port is not served by the process that was started"}
+	case in.Key != r.Key() || r.SHA256 != "" && in.Release != r.SHA256:
+		return &deploy.Error{Code: deploy.CodeUnhealthy, Message: fmt.Sprintf("the process on port %d runs another release (%s), not %s", g.step.Port, in.Key, r.Key())}
+	}
+	return nil
+}
+
+// died ends the wait early when the started process is gone.
+func (g *gate) died() error {
+	if g.looked.IsZero() || g.seen.Running() {
+		return nil
+	}
+	why := "the process ended while starting"
+	if g.seen.Foreign() {
+		why += "; " + foreignText(g.step, g.seen)
+	}
+	return g.unhealthy(why)
+}
+
+// late is the verdict when the deadline passes.
+func (g *gate) late(ctx context.Context) error {
+	if context.Cause(ctx) == context.Canceled {
+		return ctx.Err()
+	}
+	why := "no answer yet"
+	if g.last != nil {
+		why = "last: " + deploy.MessageOf(g.last)
+	}
+	return g.unhealthy(fmt.Sprintf("did not become healthy within %s; %s", g.step.Limit, why))
+}
+
+func (g *gate) unhealthy(why string) error {
+	return &deploy.Error{Code: deploy.CodeUnhealthy, Op: "check", Subject: string(g.id),
+		Message: fmt.Sprintf("%s on %s (port %d) %s", g.step.Release.Commit.Short(), g.step.Slot, g.step.Port, why), Log: g.seen.Log, Err: g.last}
+}
+
+func foreignText(s deploy.Step, in deploy.Instance) string {
+	if in.PortPID < 0 {
+		return fmt.Sprintf("port %d is held by another user's process, which ipublish did not start: stop it", s.Port)
+	}
+	return fmt.Sprintf("port %d is held by process %d (%s), which ipublish did not start: stop it", s.Port, in.PortPID, in.Command)
+}
