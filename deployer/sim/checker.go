@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"ipublish/deploy"
@@ -70,19 +71,16 @@ func (w *World) checkGate(s deploy.Step, addr string) {
 	}
 }
 
-// held reports whether the process was healthy for the hold of the plan's check.
+// held reports whether a process that this deploy started was healthy for long
+// enough; a warm one was, before.
 func (w *World) held(s deploy.Step, p *process) bool {
 	st, _ := w.Journal(s.Deploy)
 	plan, _, undoing := st.Current()
 	if undoing || plan == nil {
 		return true
 	}
-	for _, step := range plan.Steps {
-		if step.Op == deploy.OpCheck {
-			return time.Since(p.firstPass) >= step.Hold.D()
-		}
-	}
-	return false
+	started := slices.ContainsFunc(plan.Steps, func(st deploy.Step) bool { return st.Op == deploy.OpStart })
+	return !started || time.Since(p.firstPass) >= w.minHold
 }
 
 // checkStop wants a stopped process to be out of traffic with its work done,

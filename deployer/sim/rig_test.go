@@ -122,7 +122,7 @@ func play(t *testing.T, s setup, dir string) result {
 	if s.verbose {
 		r.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	r.world = sim.NewWorld(s.seed, 5*time.Second, hosts(n))
+	r.world = sim.NewWorld(s.seed, 5*time.Second, 3*time.Second, hosts(n))
 	r.world.Rates = s.rates
 	r.world.Journal = r.journal
 	r.world.FaultsUntil(time.Now().Add(4 * time.Minute))

@@ -82,6 +82,13 @@ func scenarios() []scenario {
 			r.end(t, r.deploy(t, "main"))
 			r.deploy(t, commit(1))
 		}, []deploy.Ending{ok, ok}},
+		{"third release over the warm slot", func(t *testing.T, r *rig) {
+			r.first(t)
+			r.release(2, healthy)
+			r.end(t, r.push(t, 2))
+			r.release(3, healthy)
+			r.push(t, 3)
+		}, []deploy.Ending{ok, ok, ok}},
 		{"rollback while warm", func(t *testing.T, r *rig) {
 			r.first(t)
 			r.release(2, healthy)

@@ -43,6 +43,7 @@ type World struct {
 	faultsEnd  time.Time
 	violations []string
 	drainTime  time.Duration
+	minHold    time.Duration
 }
 
 // Rates are the chances (0 to 1) that one call goes wrong in one way.
@@ -92,13 +93,14 @@ type process struct {
 	passes    int
 }
 
-// NewWorld returns an empty world with the given hosts (id → address).
-func NewWorld(seed uint64, drain time.Duration, hosts map[deploy.HostID]string) *World {
+// NewWorld returns an empty world with the given hosts (id → address), where
+// draining may take drain and an instance must have been healthy for hold.
+func NewWorld(seed uint64, drain, hold time.Duration, hosts map[deploy.HostID]string) *World {
 	w := &World{
 		Seed: seed, machines: map[deploy.HostID]*machine{}, up: map[string]bool{}, known: map[string]bool{},
 		left: map[string]time.Time{}, busy: map[string][]time.Time{}, counters: map[string]deploy.Counter{},
 		behaviours: map[string]Behaviour{}, branches: map[string]string{}, sources: map[string]*rand.Rand{},
-		crashAt: map[Boundary]bool{}, visits: map[string]int{}, drainTime: drain,
+		crashAt: map[Boundary]bool{}, visits: map[string]int{}, drainTime: drain, minHold: hold,
 	}
 	for id, addr := range hosts {
 		w.machines[id] = &machine{id: id, addr: addr, procs: map[int]*process{}, dirs: map[string]string{}}
