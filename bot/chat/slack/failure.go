@@ -1,0 +1,111 @@
+package slack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	slackapi "github.com/slack-go/slack"
+
+	"ipublish/bot"
+	"ipublish/bot/hostile"
+	"ipublish/deploy"
+)
+
+// isGone reports whether a message cannot be edited and never will be.
+func isGone(err error) bool {
+	switch slackCode(err) {
+	case "message_not_found", "cant_update_message", "edit_window_closed", "is_inactive":
+		return true
+	}
+	return false
+}
+
+func slackCode(err error) string {
+	var se slackapi.SlackErrorResponse
+	if errors.As(err, &se) {
+		return se.Err
+	}
+	return ""
+}
+
+// explain turns an error of slack-go into one with a code and a message that
+// says what to do.
+func explain(ctx context.Context, op, subject string, err error) error {
+	var limited *slackapi.RateLimitedError
+	if errors.As(err, &limited) {
+		return throttled(op, subject, limited.RetryAfter)
+	}
+	var status slackapi.StatusCodeError
+	if errors.As(err, &status) {
+		switch {
+		case status.Code == http.StatusTooManyRequests:
+			return throttled(op, subject, 0)
+		case status.Code >= 500:
+			return unavailable(op, subject, status.Status)
+		}
+		return failed(op, subject, status.Status)
+	}
+	var se slackapi.SlackErrorResponse
+	if errors.As(err, &se) {
+		return answered(op, subject, se)
+	}
+	return hostile.Unreachable(ctx, "Slack", err)
+}
+
+// answered explains the error codes of chat.postMessage and chat.update.
+func answered(op, subject string, se slackapi.SlackErrorResponse) error {
+	e := &deploy.Error{Code: deploy.CodeFailed, Op: op, Subject: subject, Err: se}
+	switch se.Err {
+	case "not_in_channel":
+		e.Code, e.Message = deploy.CodeNotFound, "the bot is not in the channel: type /invite @ipublish there"
+	case "channel_not_found":
+		e.Code, e.Message = deploy.CodeNotFound, "Slack does not know the channel, or it is private: check its id in channels: of the configuration and type /invite @ipublish there"
+	case "is_archived":
+		e.Code, e.Message = deploy.CodeNotFound, "the channel is archived: name another one in channels: of the configuration"
+	case "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "org_login_required", "two_factor_setup_required":
+		e.Code, e.Message = deploy.CodeRefused, "Slack does not accept chat.slack.bot_token: install the app to the workspace again and copy its new xoxb- token"
+	case "missing_scope", "no_permission", "not_allowed_token_type":
+		e.Code, e.Message = deploy.CodeRefused, "the Slack app lacks a right: add the scope "+scope(se)+" under OAuth & Permissions and install the app again"
+	case "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel", "ekm_access_denied", "team_access_not_granted":
+		e.Code, e.Message = deploy.CodeRefused, "a rule of the Slack workspace forbids the bot to write here: ask its administrators"
+	case "ratelimited", "rate_limited", "message_limit_exceeded":
+		return throttled(op, subject, 0)
+	case "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org", "streaming_state_conflict":
+		return unavailable(op, subject, se.Err)
+	case "msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_blocks_format", "no_text":
+		e.Code, e.Message = deploy.CodeInternal, "Slack found the message malformed ("+se.Err+"): please report this"
+	default:
+		return failed(op, subject, se.Err)
+	}
+	return e
+}
+
+func scope(se slackapi.SlackErrorResponse) string {
+	if se.Needed != "" {
+		return hostile.Line(se.Needed, 100)
+	}
+	return "chat:write"
+}
+
+// throttled says how long to wait; without a Retry-After one minute, the window
+// of Slack's tiers.
+func throttled(op, subject string, after time.Duration) error {
+	if after <= 0 {
+		after = time.Minute
+	}
+	return &deploy.Error{Code: deploy.CodeUnavailable, Op: op, Subject: subject,
+		Message: fmt.Sprintf("Slack asks to wait %s before the next message", after), Err: &bot.Throttled{After: after}}
+}
+
+func unavailable(op, subject, said string) error {
+	return &deploy.Error{Code: deploy.CodeUnavailable, Op: op, Subject: subject,
+		Message: "Slack has a problem of its own (" + hostile.Line(said, 60) + "); it is tried again"}
+}
+
+func failed(op, subject, said string) error {
+	return &deploy.Error{Code: deploy.CodeFailed, Op: op, Subject: subject,
+		Message: "Slack refused the message: " + hostile.Line(said, 100)}
+}

@@ -1,0 +1,46 @@
+package bot
+
+import (
+	"fmt"
+	"strings"
+
+	"ipublish/bot/hostile"
+	"ipublish/deploy"
+)
+
+// help gives the overview, or explains one verb.
+func help(topic Verb) string {
+	if g, ok := grammarOf(topic); ok {
+		return explain(g)
+	}
+	var b strings.Builder
+	b.WriteString("ipublish releases without anybody noticing. Commands:\n")
+	for _, g := range grammars() {
+		fmt.Fprintf(&b, "  %s\n      %s\n", g.usage(), g.about)
+	}
+	b.WriteString("APP and ENV may be left out where only one is meant; APP/ENV and APP@REF work too.")
+	return b.String()
+}
+
+func explain(g grammar) string {
+	text := g.usage() + "\n  " + g.about
+	if g.role != RoleNone {
+		text += "\n  needs the role " + string(g.role)
+	}
+	if g.force {
+		text += "\n  --force \"why\" deploys a release that failed before; needs the role " + string(RoleAdmin) + ", is recorded and told"
+	}
+	return text
+}
+
+// whoami shows ids as the configuration takes them.
+func whoami(cmd deploy.Command) string {
+	text := "you are " + hostile.Line(cmd.User.ID, 100)
+	if cmd.User.Name != "" {
+		text += " (" + hostile.Line(cmd.User.Name, 60) + ")"
+	}
+	if cmd.Channel != "" {
+		text += "\nthis channel is " + hostile.Line(cmd.Channel, 200)
+	}
+	return text + "\nroles in ipublish.yaml take the first, channels the second"
+}

@@ -1,0 +1,239 @@
+package bot
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ipublish/bot/hostile"
+	"ipublish/deploy"
+)
+
+// Overview is one environment as status shows it.
+type Overview struct {
+	Live    deploy.Live    `json:"live"`
+	Active  *deploy.State  `json:"active,omitempty"`
+	Waiting []deploy.State `json:"waiting,omitempty"`
+	Damaged bool           `json:"damaged,omitempty"` // some records cannot be read and are missing here
+}
+
+func (h *Handler) status(targets []deploy.Target) (Answer, error) {
+	all, err := h.overviews(targets)
+	return Answer{Text: overviewsText(all, time.Now())}, err
+}
+
+func overviewsText(all []Overview, now time.Time) string {
+	parts := make([]string, len(all))
+	for i, o := range all {
+		parts[i] = statusText(o, now)
+	}
+	return strings.Join(parts, "\n\n")
+}
+
+func (h *Handler) overviews(targets []deploy.Target) ([]Overview, error) {
+	out := make([]Overview, len(targets))
+	for i, t := range targets {
+		var err error
+		if out[i], err = h.overview(t); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// overview collects what is known of an environment; what cannot be read is
+// left out and marked, so that it hides nothing else.
+func (h *Handler) overview(t deploy.Target) (Overview, error) {
+	live, err := h.Records.Live(t)
+	live.Target = t
+	o := Overview{Live: live, Damaged: err != nil}
+	if untold(err) != nil {
+		return o, err
+	}
+	if live.Active != 0 {
+		s, err := h.Records.State(live.Active)
+		if untold(err) != nil {
+			return o, err
+		}
+		s.ID = live.Active
+		o.Active, o.Damaged = &s, o.Damaged || err != nil
+	}
+	o.Waiting, err = h.Queue.Waiting(t)
+	o.Damaged = o.Damaged || err != nil
+	return o, untold(err)
+}
+
+// untold passes every error but deploy.CodeDamaged of single records: what came
+// besides is right, and one bad record must not hide it.
+func untold(err error) error {
+	if deploy.CodeOf(err) == deploy.CodeDamaged {
+		return nil
+	}
+	return err
+}
+
+// statusText is what a person wants to know of an environment, in lines.
+func statusText(o Overview, now time.Time) string {
+	lines := []string{fmt.Sprintf("%s → %s", o.Live.Target.App, o.Live.Target.Env), "  " + liveLine(o.Live, now)}
+	if w := o.Live.Warm; w != nil && w.Until.After(now) {
+		lines = append(lines, fmt.Sprintf("  warm: %s keeps %s until %s: a rollback is instant", w.Slot, commitText(w.Release.Commit), clock(w.Until)))
+	}
+	if o.Active != nil {
+		lines = append(lines, activeLines(*o.Active)...)
+	}
+	for i, s := range o.Waiting {
+		lines = append(lines, fmt.Sprintf("  queue %d: %s", i+1, wishText(s)))
+	}
+	if o.Damaged {
+		lines = append(lines, "  "+damagedLine)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func liveLine(l deploy.Live, now time.Time) string {
+	if l.Release.IsZero() {
+		return "live: nothing yet"
+	}
+	return fmt.Sprintf("live: %s on %s since %s (%s) by %s, %s",
+		commitText(l.Release.Commit), l.Slot, clock(l.Since), ago(now.Sub(l.Since)), actorText(l.By), l.Deploy)
+}
+
+// activeLines tell of the deploy that holds the environment, and what to type.
+func activeLines(s deploy.State) []string {
+	m := deploy.Describe(s)
+	lines := []string{fmt.Sprintf("  now: %s %s%s", wishText(s), m.Status, doing(m))}
+	if s.Phase != deploy.PhaseStuck {
+		return lines
+	}
+	for _, l := range m.Lines {
+		lines = append(lines, "    "+hostile.Line(l, 500))
+	}
+	return lines
+}
+
+// doing names the step at work: ", step 4 of 12: start green".
+func doing(m deploy.Message) string {
+	i := slices.IndexFunc(m.Steps, func(k deploy.Mark) bool { return k.State == "doing" })
+	if i < 0 {
+		return ""
+	}
+	return fmt.Sprintf(", step %d of %d: %s", i+1, len(m.Steps), hostile.Line(m.Steps[i].Label, maxLine))
+}
+
+// wishText is a request in a few words: "#142 deploy main 4f2a91c Fix it by alice".
+func wishText(s deploy.State) string {
+	parts := []string{s.ID.String(), string(s.Request.Want)}
+	if s.Request.Ref != "" {
+		parts = append(parts, hostile.Line(s.Request.Ref, 60))
+	}
+	if c := commitText(shown(s)); c != "" {
+		parts = append(parts, c)
+	}
+	return strings.Join(append(parts, "by "+actorText(s.Request.By)), " ")
+}
+
+// shown is the commit that a deploy is about.
+func shown(s deploy.State) deploy.Commit {
+	if s.Commit.SHA == "" && s.Plan != nil {
+		return s.Plan.Release.Commit
+	}
+	return s.Commit
+}
+
+// damagedLine tells of records that cannot be read.
+const damagedLine = "some records cannot be read and are missing here: the server's log names them"
+
+func (h *Handler) history(p Parsed) (Answer, error) {
+	var all []deploy.State
+	var tail []string
+	for _, t := range p.Targets {
+		part, err := h.Records.History(&t, 0, p.Limit)
+		if untold(err) != nil {
+			return Answer{}, err
+		}
+		if err != nil {
+			tail = []string{damagedLine}
+		}
+		all = append(all, part...)
+	}
+	slices.SortFunc(all, func(a, b deploy.State) int { return cmp.Compare(b.ID, a.ID) })
+	return Answer{Text: strings.Join(append(historyLines(all, p.Limit), tail...), "\n")}, nil
+}
+
+func historyLines(all []deploy.State, limit int) []string {
+	if len(all) == 0 {
+		return []string{"there was no deploy yet"}
+	}
+	var lines []string
+	for _, s := range all[:min(len(all), limit)] {
+		lines = append(lines, pastLine(s))
+	}
+	return lines
+}
+
+// pastLine is one line of history.
+func pastLine(s deploy.State) string {
+	took := ""
+	if s.Ended() && !s.Claimed.IsZero() {
+		took = ", took " + s.Last.Sub(s.Claimed).Round(time.Second).String()
+	}
+	how := string(s.Phase)
+	if s.Ended() {
+		how = string(s.Ending)
+	}
+	return fmt.Sprintf("%s · %s · %s%s · %s", clock(requestedAt(s)), s.Target, how, took, wishText(s))
+}
+
+func requestedAt(s deploy.State) time.Time {
+	if s.Request.At.IsZero() {
+		return s.Last
+	}
+	return s.Request.At
+}
+
+// queuedText acknowledges a request by the request alone, so that a repeated
+// delivery gets the same words.
+func queuedText(cfg Config, id deploy.ID, r deploy.Request) string {
+	return fmt.Sprintf("%s queued: %s. `cancel %s` takes it back", id, whatText(cfg, r), id)
+}
+
+// whatText is "shop → production main".
+func whatText(cfg Config, r deploy.Request) string {
+	place := r.App + " → " + r.Env
+	switch {
+	case r.Want == deploy.WantRollback && r.Release != "":
+		return "rollback of " + place + " to " + r.Release
+	case r.Want == deploy.WantRollback:
+		return "rollback of " + place
+	case r.Want == deploy.WantAccept:
+		return "accept the balancer's file of " + place
+	case r.Ref != "":
+		return place + " " + hostile.Line(r.Ref, 60)
+	}
+	e, _ := cfg.environment(r.Target())
+	return strings.TrimSpace(place + " " + e.Branch)
+}
+
+// commitText is "4f2a91c Fix the basket"; empty for no commit.
+func commitText(c deploy.Commit) string {
+	return strings.TrimSpace(hostile.Line(c.Short()+" "+c.Title, 72))
+}
+
+func actorText(a deploy.Actor) string { return hostile.Line(a.String(), 60) }
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// ago rounds a duration to what a person wants to know.
+func ago(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}

@@ -1,0 +1,88 @@
+package bot
+
+// Verb is the first word of a command.
+type Verb string
+
+// The verbs of the grammar.
+const (
+	VerbDeploy   Verb = "deploy"
+	VerbRollback Verb = "rollback"
+	VerbStatus   Verb = "status"
+	VerbHistory  Verb = "history"
+	VerbPlan     Verb = "plan"
+	VerbCancel   Verb = "cancel"
+	VerbResume   Verb = "resume"
+	VerbAbandon  Verb = "abandon"
+	VerbAccept   Verb = "accept"
+	VerbWhoami   Verb = "whoami"
+	VerbHelp     Verb = "help"
+)
+
+// VerbForce is not typed as a verb: it names the right that the flag --force needs.
+const VerbForce Verb = "force"
+
+// places says how many environments a verb is about.
+type places int
+
+const (
+	placeNone places = iota // none
+	placeOne                // exactly one
+	placeMany               // one, or all in scope
+)
+
+// grammar is what the parser and the help know of one verb.
+type grammar struct {
+	verb   Verb
+	args   string // as help shows them
+	about  string
+	role   Role
+	places places
+	ref    bool // a word may be a branch, tag or commit
+	to     bool // "to X" is understood
+	id     bool // a deploy's number is understood
+	force  bool
+	limit  bool
+}
+
+// grammars lists every verb in the order in which help shows them.
+func grammars() []grammar {
+	return []grammar{
+		{verb: VerbDeploy, args: `[APP] [REF] [to ENV] [--force "why"]`, about: "deploys a branch, tag or commit; without REF the environment's branch", role: RoleDeployer, places: placeOne, ref: true, to: true, force: true},
+		{verb: VerbRollback, args: `[APP] [ENV] [to RELEASE] [--force "why"]`, about: "goes back to the newest good release, or to the commit RELEASE", role: RoleDeployer, places: placeOne, to: true, force: true},
+		{verb: VerbStatus, args: "[APP] [ENV]", about: "shows what is live where, since when, by whom, and the queue", places: placeMany},
+		{verb: VerbHistory, args: "[APP] [ENV] [-n N]", about: "lists the last deploys, newest first", places: placeMany, limit: true},
+		{verb: VerbPlan, args: "[APP] [REF] [to ENV]", about: "shows the steps that a deploy would take, and takes none", places: placeOne, ref: true, to: true},
+		{verb: VerbCancel, args: "[#ID]", about: "takes a waiting deploy back, undoes a running one", role: RoleDeployer, places: placeMany, id: true},
+		{verb: VerbResume, args: "[#ID]", about: "lets a held deploy look again and go on", role: RoleDeployer, places: placeMany, id: true},
+		{verb: VerbAbandon, args: `#ID "why"`, about: "ends a stuck deploy; what is observed is recorded as live", role: RoleAdmin, id: true},
+		{verb: VerbAccept, args: "[APP] [ENV]", about: "takes a hand-edited balancer file as the known version", role: RoleAdmin, places: placeOne},
+		{verb: VerbWhoami, about: "shows your and this channel's id as the configuration takes them"},
+		{verb: VerbHelp, args: "[VERB]", about: "explains a verb"},
+	}
+}
+
+// usage gives "deploy [APP] [REF] …".
+func (g grammar) usage() string {
+	if g.args == "" {
+		return string(g.verb)
+	}
+	return string(g.verb) + " " + g.args
+}
+
+// Verbs returns every verb that a person can type, in the order of help.
+func Verbs() []Verb {
+	var out []Verb
+	for _, g := range grammars() {
+		out = append(out, g.verb)
+	}
+	return out
+}
+
+func grammarOf(v Verb) (grammar, bool) {
+	for _, g := range grammars() {
+		if g.verb == v {
+			return g, true
+		}
+	}
+	return grammar{}, false
+}

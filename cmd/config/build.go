@@ -1,0 +1,276 @@
+package config
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"ipublish/deploy"
+)
+
+var (
+	appName     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	hostName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	hookNames   = []string{"github", "gitlab", "gitea", "gogs", "forgejo", "gitee"}
+	roleNames   = []string{"admin", "approver", "deployer"}
+	actorPrefix = regexp.MustCompile(`^(slack|dingtalk|token|cli):.+$`)
+)
+
+// building turns a decoded file into a Config; the first fault is kept.
+type building struct {
+	path  string
+	check Check
+	err   error
+}
+
+func (b *building) fail(key, format string, args ...any) {
+	if b.err == nil {
+		b.err = invalid(b.path, key+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+// expand resolves references in a value that the server itself uses.
+func (b *building) expand(key, text string) string {
+	v, err := Expand(text)
+	if err != nil {
+		b.fail(key, "%v", err)
+	}
+	return v
+}
+
+func build(path string, f file, check Check) (*Config, error) {
+	b := &building{path: path, check: check}
+	c := &Config{Path: path, Hooks: map[string]string{}, Roles: f.Roles, Tokens: map[string]string{}}
+	b.server(c, f.Server)
+	b.chat(c, f.Chat)
+	b.hooks(c, "githooks", "", f.Githooks)
+	b.roles(f.Roles)
+	for _, name := range slices.Sorted(maps.Keys(f.Apps)) {
+		c.Apps = append(c.Apps, b.app(name, f.Apps[name]))
+		b.hooks(c, "apps."+name+".githooks", "/"+name, f.Apps[name].Githooks)
+	}
+	if b.err == nil {
+		b.apart(c.Apps)
+	}
+	if b.err != nil {
+		return nil, b.err
+	}
+	return c, nil
+}
+
+func (b *building) server(c *Config, s serverFile) {
+	c.Listen = cmp.Or(s.Listen, "127.0.0.1:8090")
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		b.fail("server.listen", "%q is not host:port", c.Listen)
+	}
+	c.Public, c.StateDir = s.PublicURL, cmp.Or(b.expand("server.state_dir", s.StateDir), "/var/lib/ipublish")
+	if !filepath.IsAbs(c.StateDir) {
+		b.fail("server.state_dir", "%q is not an absolute path", c.StateDir)
+	}
+	for name, secret := range s.Tokens {
+		key := "server.tokens." + name
+		c.Tokens[name] = b.secret(key, secret)
+	}
+}
+
+// secret wants at least 16 bytes: a short or empty one opens the door.
+func (b *building) secret(key, text string) string {
+	v := b.expand(key, text)
+	if len(v) < 16 {
+		b.fail(key, "a secret has at least 16 characters, this one has %d: make one with `openssl rand -hex 32`", len(v))
+	}
+	return v
+}
+
+func (b *building) chat(c *Config, f chatFile) {
+	if s := f.Slack; s != nil {
+		c.Slack = &Slack{
+			SigningSecret: b.secret("chat.slack.signing_secret", s.SigningSecret), BotToken: b.expand("chat.slack.bot_token", s.BotToken),
+			Command: cmp.Or(s.Command, "/ipub"), APIURL: s.APIURL,
+		}
+	}
+	if d := f.DingTalk; d != nil {
+		c.DingTalk = &DingTalk{ClientID: b.expand("chat.dingtalk.client_id", d.ClientID), RobotCode: b.expand("chat.dingtalk.robot_code", d.RobotCode), APIURL: d.APIURL, Webhooks: map[string]Webhook{}}
+		if d.ClientSecret != "" {
+			c.DingTalk.ClientSecret = b.secret("chat.dingtalk.client_secret", d.ClientSecret)
+		}
+		for name, w := range d.Webhooks {
+			key := "chat.dingtalk.webhooks." + name
+			c.DingTalk.Webhooks[name] = Webhook{URL: b.expand(key+".url", w.URL), Secret: b.expand(key+".secret", w.Secret), Keyword: w.Keyword}
+		}
+	}
+}
+
+func (b *building) hooks(c *Config, key, suffix string, hooks map[string]secretFile) {
+	for name, h := range hooks {
+		if !slices.Contains(hookNames, name) {
+			b.fail(key+"."+name, "no such git host: one of %s", strings.Join(hookNames, ", "))
+		}
+		c.Hooks[name+suffix] = b.secret(key+"."+name+".secret", h.Secret)
+	}
+}
+
+func (b *building) roles(roles map[string][]string) {
+	for role, actors := range roles {
+		if !slices.Contains(roleNames, role) {
+			b.fail("roles."+role, "no such role: one of %s", strings.Join(roleNames, ", "))
+		}
+		for _, a := range actors {
+			if !actorPrefix.MatchString(a) {
+				b.fail("roles."+role, "%q is no id of a person: `whoami` in the chat prints it, such as slack:U024BE7LH or dingtalk:manager4220", a)
+			}
+		}
+	}
+}
+
+func (b *building) app(name string, f appFile) deploy.App {
+	key := "apps." + name
+	if !appName.MatchString(name) {
+		b.fail(key, "a name has lower-case letters, digits, - and _ only")
+	}
+	if f.Repository == "" {
+		b.fail(key+".repository", "it is missing: the URL that is cloned (https, ssh or file)")
+	}
+	a := deploy.App{
+		Name: name, Repository: b.expand(key+".repository", f.Repository), Slug: cmp.Or(f.Slug, slug(f.Repository)),
+		Credential: deploy.Credential(f.Credentials), Build: b.build(key+".build", f.Build),
+		Runtime: b.section(key+".runtime", f.Runtime), Env: f.Env, Health: b.health(key+".health", f.Health), Keep: given(f.KeepReleases, 5),
+	}
+	for _, v := range []string{f.Credentials.SSHKey, f.Credentials.Token, f.Credentials.User} {
+		b.expand(key+".credentials", v)
+	}
+	b.resolvable(key+".env", f.Env)
+	if a.Keep < 1 {
+		b.fail(key+".keep_releases", "at least 1 release is kept, so that there is one to go back to")
+	}
+	if b.err == nil {
+		if err := b.check.CheckRuntime(a.Runtime); err != nil {
+			b.fail(key+".runtime", "%s", deploy.MessageOf(err))
+		}
+	}
+	for _, env := range slices.Sorted(maps.Keys(f.Environments)) {
+		a.Environments = append(a.Environments, b.environment(a, env, f.Environments[env]))
+	}
+	if len(a.Environments) == 0 {
+		b.fail(key+".environments", "it is missing: at least one, such as production")
+	}
+	return a
+}
+
+// resolvable proves that each reference can be resolved, and keeps none of the values.
+func (b *building) resolvable(key string, values map[string]string) {
+	for k, v := range values {
+		b.expand(key+"."+k, v)
+	}
+}
+
+func (b *building) build(key string, f buildFile) deploy.Build {
+	b.resolvable(key+".env", f.Env)
+	return deploy.Build{
+		Run: f.Run, Artifact: f.Artifact, Env: f.Env,
+		Timeout: given(f.Timeout, deploy.Duration(15*time.Minute)), SilenceTimeout: given(f.SilenceTimeout, deploy.Duration(5*time.Minute)),
+	}
+}
+
+func (b *building) section(key string, s section) deploy.Section {
+	if len(s) != 1 {
+		b.fail(key, "it holds exactly one driver, such as `command:` or `nginx:`, with its settings below it")
+		return deploy.Section{}
+	}
+	for name, settings := range s {
+		raw, err := json.Marshal(settings)
+		if err != nil {
+			b.fail(key+"."+name, "%v", err)
+		}
+		if settings == nil {
+			raw = []byte("{}")
+		}
+		return deploy.Section{Driver: name, Settings: raw}
+	}
+	return deploy.Section{}
+}
+
+func (b *building) health(key string, f healthFile) deploy.Health {
+	h := deploy.Health{
+		Path: cmp.Or(f.Path, "/healthz"), Method: cmp.Or(f.Method, "GET"), Headers: f.Headers, FollowRedirects: given(f.FollowRedirects, true),
+		ExpectStatus: f.ExpectStatus, ExpectRelease: cmp.Or(f.ExpectRelease, "process"),
+		Interval: given(f.Interval, seconds(1)), Timeout: given(f.Timeout, seconds(5)),
+		SuccessThreshold: given(f.SuccessThreshold, 1), FailureThreshold: given(f.FailureThreshold, 3),
+		MinHealthyTime: given(f.MinHealthyTime, seconds(10)), HealthyDeadline: given(f.HealthyDeadline, seconds(300)),
+	}
+	if len(h.ExpectStatus) == 0 {
+		h.ExpectStatus = []int{200}
+	}
+	how, arg, _ := strings.Cut(h.ExpectRelease, ":")
+	_, reErr := regexp.Compile(arg)
+	switch {
+	case !strings.HasPrefix(h.Path, "/"):
+		b.fail(key+".path", "%q does not begin with /", h.Path)
+	case how != "process" && (how != "header" && how != "body" || arg == ""):
+		b.fail(key+".expect_release", "%q is not process, header:NAME or body:REGEX", h.ExpectRelease)
+	case how == "body" && reErr != nil:
+		b.fail(key+".expect_release", "%v", reErr)
+	case h.Interval <= 0 || h.Timeout <= 0:
+		b.fail(key, "interval and timeout are more than zero")
+	case h.SuccessThreshold < 1 || h.FailureThreshold < 1:
+		b.fail(key, "success_threshold and failure_threshold are at least 1")
+	case h.MinHealthyTime >= h.HealthyDeadline:
+		b.fail(key, "min_healthy_time (%s) must be less than healthy_deadline (%s), or nothing can ever pass", h.MinHealthyTime, h.HealthyDeadline)
+	}
+	return h
+}
+
+func (b *building) verify(key string, f verifyFile) *deploy.Verify {
+	u, err := url.Parse(f.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		b.fail(key+".url", "%q is not an http or https URL", f.URL)
+	}
+	v := &deploy.Verify{
+		URL: f.URL, Connect: f.Connect, Interval: given(f.Interval, seconds(1)), MaxFailures: f.MaxFailures,
+		Health: deploy.Health{
+			Method: cmp.Or(f.Method, "GET"), Headers: f.Headers, FollowRedirects: given(f.FollowRedirects, true),
+			ExpectStatus: f.ExpectStatus, Timeout: given(f.Timeout, seconds(5)), SuccessThreshold: 1, FailureThreshold: 1,
+		},
+	}
+	if len(v.ExpectStatus) == 0 {
+		v.ExpectStatus = []int{200}
+	}
+	if v.Connect != "" {
+		if _, _, err := net.SplitHostPort(v.Connect); err != nil {
+			b.fail(key+".connect", "%q is not host:port", v.Connect)
+		}
+	}
+	if v.Interval < deploy.Duration(50*time.Millisecond) {
+		b.fail(key+".interval", "at least 50ms, so that the probes are no load")
+	}
+	return v
+}
+
+func seconds(n int) deploy.Duration { return deploy.Duration(time.Duration(n) * time.Second) }
+
+// given is the value of a key, or its default where it is absent.
+func given[T any](v *T, fallback T) T {
+	if v == nil {
+		return fallback
+	}
+	return *v
+}
+
+// slug is the repository's full name as its URL tells it: "acme/shop".
+func slug(repository string) string {
+	path := repository
+	if u, err := url.Parse(repository); err == nil && u.Scheme != "" {
+		path = u.Path
+	} else if _, after, ok := strings.Cut(repository, ":"); ok {
+		path = after
+	}
+	return strings.TrimSuffix(strings.Trim(path, "/"), ".git")
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"ipublish/cmd/config"
+	"ipublish/deploy"
+	"ipublish/deployer"
+)
+
+// checkPatience bounds each single check.
+const checkPatience = 20 * time.Second
+
+type checkCommand struct {
+	configFlag
+	Send bool `help:"Send a test message to every channel."`
+}
+
+// Run proves the configuration and prints a line a fact; exit 1 if one does not hold.
+func (c *checkCommand) Run(ctx context.Context, m *Main) error {
+	d := newDrivers("")
+	cfg, err := config.Load(c.Config, d)
+	if err != nil {
+		return err
+	}
+	d.socket = layout(cfg.StateDir).proxySocket()
+	defer func() { _ = d.Close() }()
+	k := &checking{m: m, drivers: d, cfg: cfg}
+	k.fact(c.Config+" is valid", nil)
+	k.machine()
+	for _, a := range cfg.Apps {
+		for _, e := range a.Environments {
+			k.environment(ctx, a, e)
+		}
+	}
+	k.channels(ctx, c.Send)
+	if k.failed > 0 {
+		fmt.Fprintf(m.Stdout, "\n%d of %d checks failed\n", k.failed, k.done)
+		return exitStatus(exitFailed)
+	}
+	fmt.Fprintf(m.Stdout, "\nall %d checks passed\n", k.done)
+	return nil
+}
+
+type checking struct {
+	m            *Main
+	drivers      *drivers
+	cfg          *config.Config
+	done, failed int
+}
+
+func (k *checking) fact(what string, err error) {
+	k.done++
+	if err == nil {
+		fmt.Fprintf(k.m.Stdout, "ok    %s\n", what)
+		return
+	}
+	k.failed++
+	fmt.Fprintf(k.m.Stdout, "FAIL  %s: %s\n", what, deploy.MessageOf(err))
+}
+
+// machine checks the bot's own machine.
+func (k *checking) machine() {
+	k.fact("server.state_dir "+k.cfg.StateDir+" can be written", writable(k.cfg.StateDir))
+	if !contained() {
+		return
+	}
+	for _, a := range k.cfg.Apps {
+		if len(a.Build.Run) > 0 {
+			k.fact("build of "+a.Name+" in a container", &deploy.Error{Code: deploy.CodeInvalid,
+				Message: "this runs in a container without build tools: let CI build the artifact, or run ipublish on a host"})
+		}
+		for _, e := range a.Environments {
+			if e.Balancer.Driver == "nginx" && setting(e.Balancer, "host") == "" {
+				k.fact("nginx of "+a.Name+"/"+e.Name, &deploy.Error{Code: deploy.CodeInvalid,
+					Message: "a container cannot drive the nginx of its machine: name its host under balancer.nginx.host and reach it over ssh"})
+			}
+		}
+	}
+}
+
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".check-*")
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Remove(f.Name())
+}
+
+// contained reports whether this process runs in a container.
+func contained() bool {
+	for _, mark := range []string{"/.dockerenv", "/run/.containerenv"} {
+		if _, err := os.Stat(mark); err == nil {
+			return true
+		}
+	}
+	_, err := os.Stat("/bin/sh")
+	return err != nil
+}
+
+func (k *checking) environment(ctx context.Context, a deploy.App, e deploy.Environment) {
+	name := a.Name + "/" + e.Name
+	reached := true
+	for _, h := range e.Hosts {
+		err := k.host(ctx, h, e.ReleaseDir)
+		k.fact(fmt.Sprintf("%s: host %s runs commands and can write %s", name, h.ID, e.ReleaseDir), err)
+		reached = reached && err == nil
+	}
+	if !reached {
+		return
+	}
+	k.fact(name+": balancer "+e.Balancer.Driver+" answers", k.balancer(ctx, a, e))
+	if e.Verify != nil {
+		err := deployer.FrontDoor{}.Probe(ctx, *e.Verify)
+		if err != nil {
+			err = fmt.Errorf("%s (before the first deploy this is as it should be)", deploy.MessageOf(err))
+		}
+		k.fact(name+": front door "+e.Verify.URL+" answers", err)
+	}
+}
+
+func (k *checking) host(ctx context.Context, h deploy.Host, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	host, err := k.drivers.Host(h)
+	if err != nil {
+		return err
+	}
+	const script = `mkdir -p "$1" && t=$(mktemp "$1/.check.XXXXXX") && rm "$t" && command -v tar sha256sum setsid flock`
+	_, err = host.Run(ctx, []string{"sh", "-c", script, "ipublish", dir}, nil)
+	return err
+}
+
+func (k *checking) balancer(ctx context.Context, a deploy.App, e deploy.Environment) error {
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	b, err := k.drivers.Balancer(deploy.Target{App: a.Name, Env: e.Name}, e.Balancer, func(name string) (deployer.Host, error) {
+		for _, h := range e.Hosts {
+			if string(h.ID) == name {
+				return k.drivers.Host(h)
+			}
+		}
+		return k.drivers.Host(deploy.Host{ID: "local", Driver: deploy.Section{Driver: "local"}})
+	})
+	if err != nil {
+		return err
+	}
+	_, route := deploy.ObserveSteps(a, e, deploy.Live{})
+	_, err = b.Observe(ctx, route)
+	return err
+}
+
+// channels checks that each channel's chat is configured, and posts to it if asked.
+func (k *checking) channels(ctx context.Context, send bool) {
+	open, err := openChats(k.cfg)
+	if err != nil {
+		k.fact("chat", err)
+		return
+	}
+	for _, a := range k.cfg.Apps {
+		for _, e := range a.Environments {
+			for _, ch := range e.Channels {
+				name, _, _ := strings.Cut(ch, ":")
+				chat, ok := open[name]
+				if !ok {
+					k.fact("channel "+ch, &deploy.Error{Code: deploy.CodeInvalid, Message: "chat." + name + " is not configured"})
+				} else if send {
+					_, err := chat.Post(ctx, deploy.Message{Channel: ch, Title: "ipublish check: this channel will hear of " + a.Name + "/" + e.Name, Status: "test", Tone: deploy.ToneNeutral, Final: true})
+					k.fact("channel "+ch+" takes a message", err)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"ipublish/cmd/config"
+	"ipublish/cmd/supervise"
+	"ipublish/deploy"
+	"ipublish/deployer/balancer/proxy"
+)
+
+// configFlag is shared by the commands that read the configuration.
+type configFlag struct {
+	Config string `help:"The configuration file." default:"ipublish.yaml" env:"IPUBLISH_CONFIG" type:"path"`
+}
+
+type serveCommand struct {
+	configFlag
+	Debug bool `help:"Log more."`
+}
+
+// Run is the supervisor: it owns the listeners and keeps one worker behind them.
+func (s *serveCommand) Run(ctx context.Context, m *Main) error {
+	cfg, err := config.Load(s.Config, newDrivers(""))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return &deploy.Error{Code: deploy.CodeInvalid, Op: "serve", Message: fmt.Sprintf("server.state_dir: %v", err), Err: err}
+	}
+	listeners, err := supervise.Listen(cfg.Listen, layout(cfg.StateDir).control())
+	if err != nil {
+		return &deploy.Error{Code: deploy.CodeRefused, Op: "serve", Message: err.Error(), Err: err}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	argv := []string{self, "worker", "--config", s.Config}
+	if s.Debug {
+		argv = append(argv, "--debug")
+	}
+	log := logger(m, s.Debug)
+	log.Info("ipublish serves", "listen", cfg.Listen, "state", cfg.StateDir, "version", version())
+	return supervise.Run(ctx, supervise.Options{Argv: argv, Listeners: listeners, Log: log})
+}
+
+type workerCommand struct {
+	configFlag
+	Debug bool
+}
+
+// Run is the worker: everything behind the listeners that serve passes on.
+func (w *workerCommand) Run(ctx context.Context, m *Main) error {
+	listeners, err := supervise.Inherited()
+	if err != nil {
+		return err
+	}
+	if len(listeners) == 0 {
+		return &deploy.Error{Code: deploy.CodeInvalid, Op: "worker", Message: "a worker is started by `ipublish serve`"}
+	}
+	log := logger(m, w.Debug)
+	cfg, err := config.Load(w.Config, newDrivers(""))
+	if err != nil {
+		return refuse(m, err)
+	}
+	run, err := newWorker(ctx, cfg, log)
+	if err != nil {
+		return refuse(m, err)
+	}
+	stop := reloadOnHangup(run)
+	defer stop()
+	return run.run(ctx, listeners)
+}
+
+// refuse tells why the worker cannot start. What a person must mend ends the
+// supervisor too; what may pass is tried again.
+func refuse(m *Main, err error) error {
+	fmt.Fprintf(m.Stderr, "ipublish: %s\n", deploy.MessageOf(err))
+	switch deploy.CodeOf(err) {
+	case deploy.CodeInvalid, deploy.CodeNotFound, deploy.CodeDamaged, deploy.CodeRefused:
+		return exitStatus(exitUsage)
+	}
+	return exitStatus(exitFailed)
+}
+
+// reloadOnHangup reloads the configuration at SIGHUP until stop is called.
+func reloadOnHangup(w *worker) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range hangups {
+			_ = w.reload() // logged there; the old configuration stays
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		<-done
+	}
+}
+
+type proxyCommand struct {
+	Socket string `help:"The control socket." required:"" type:"path"`
+	State  string `help:"Where the routes are remembered." required:"" type:"path"`
+}
+
+// Run is the built-in proxy; it outlives the server.
+func (p *proxyCommand) Run(ctx context.Context, m *Main) error {
+	return proxy.Serve(ctx, proxy.Options{Socket: p.Socket, StateFile: p.State, Log: logger(m, false)})
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(m *Main) error {
+	_, err := fmt.Fprintln(m.Stdout, "ipublish", version())
+	return err
+}
+
+// version is the module's version and the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			v += " " + s.Value[:12]
+		}
+	}
+	return v + " " + info.GoVersion
+}
+
+func logger(m *Main, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(m.Stderr, &slog.HandlerOptions{Level: level}))
+}

@@ -1,0 +1,21 @@
+// Package proxy is the built-in reverse proxy: the process that `ipublish proxy`
+// runs (Serve), and the balancer driver that tells it who receives traffic (New).
+//
+// The one idea: who receives traffic is one immutable table a route, swapped by
+// one atomic store. A request takes its address from the table in force when it
+// arrives and keeps it; the count of requests in flight to an address is true
+// from that moment, so that "no longer up and nothing in flight" means that the
+// process behind the address may be stopped.
+//
+// Guarantees:
+//   - A change is on disk before it is acknowledged, and in force when it is.
+//   - A route is never without an address that is up.
+//   - Nothing is sent twice: only a request whose connect failed, of which not a
+//     byte was sent or read, goes to another address.
+//   - Connections that a request left idle are closed as soon as their address
+//     is no longer up, so that no request meets a stopping process on one, and
+//     no stopping process waits for one.
+//   - Host, X-Real-IP, REMOTE-HOST, Forwarded, path query and Location pass
+//     unchanged; X-Forwarded-For gets the peer appended.
+//   - The proxy outlives the bot: none of them is the other's child.
+package proxy

@@ -1,0 +1,210 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strings"
+)
+
+var errNobody = errors.New("no address is up")
+
+// exchange is one request on its way: it picks the address, moves on when a
+// connect is refused, and counts how it ended. It is the transport of the
+// reverse proxy that serves this one request.
+type exchange struct {
+	door   *door
+	w      http.ResponseWriter
+	client *http.Request // as it came
+
+	backend *backend // in flight there; nil: nowhere
+	taken   role
+	tried   []*backend // refused the connect, in this order
+
+	upload   upload
+	answer   answer
+	upgraded io.Closer // the backend's end after 101
+	answered bool
+	failed   bool
+}
+
+func (x *exchange) serve() {
+	defer x.end()
+	proxy := httputil.ReverseProxy{
+		Rewrite:      rewrite,
+		Transport:    x,
+		BufferPool:   x.door.buffers,
+		ErrorLog:     x.door.silent,
+		ErrorHandler: x.refuse,
+	}
+	proxy.ServeHTTP(x.w, x.client)
+}
+
+// RoundTrip sends the request to the table's address, and on to the next one as
+// long as connects fail and nothing of the request was used.
+func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
+	if err := x.upload.take(out); err != nil {
+		return nil, err
+	}
+	err := errNobody
+	for x.next() {
+		var res *http.Response
+		if res, err = x.try(out); err == nil {
+			x.accept(res)
+			return res, nil
+		}
+		if !x.mayMove(err) {
+			break
+		}
+		x.tried = append(x.tried, x.backend)
+	}
+	return nil, err
+}
+
+func (x *exchange) try(out *http.Request) (*http.Response, error) {
+	out.URL.Host = x.backend.addr
+	if err := x.upload.attach(out); err != nil {
+		return nil, err
+	}
+	return x.backend.transport.RoundTrip(out)
+}
+
+// next leaves the address that the request is at and takes another.
+func (x *exchange) next() bool {
+	x.leave()
+	x.backend, x.taken = x.door.lane.acquire(x.tried)
+	return x.backend != nil
+}
+
+func (x *exchange) leave() {
+	if x.backend != nil {
+		x.backend.release(x.taken)
+		x.backend = nil
+	}
+}
+
+func (x *exchange) mayMove(err error) bool {
+	var refused *dialError
+	return errors.As(err, &refused) && x.upload.unused() && x.client.Context().Err() == nil
+}
+
+func (x *exchange) accept(res *http.Response) {
+	x.answered = true
+	x.backend.requests.Add(1)
+	if res.StatusCode >= http.StatusInternalServerError {
+		x.backend.errors5.Add(1)
+	}
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		x.upgraded = res.Body
+		return
+	case res.Body != http.NoBody:
+		x.answer = answer{ReadCloser: res.Body, x: x}
+		res.Body = &x.answer
+	}
+	x.door.announceEnd(x.w)
+}
+
+// refuse answers for a backend that did not.
+func (x *exchange) refuse(w http.ResponseWriter, _ *http.Request, err error) {
+	x.door.announceEnd(w)
+	switch {
+	case errors.Is(err, errNobody):
+		http.Error(w, "no release is live here yet", http.StatusServiceUnavailable)
+		return
+	case x.upload.broken.Load():
+		http.Error(w, "the request's body could not be read", http.StatusBadRequest)
+	default:
+		http.Error(w, "the application did not answer", http.StatusBadGateway)
+	}
+	x.fail()
+}
+
+// fail counts the request as failed, unless its client went away by itself.
+func (x *exchange) fail() {
+	b := x.blamed()
+	if b == nil || x.failed {
+		return
+	}
+	if !x.answered {
+		b.requests.Add(1)
+	}
+	if x.client.Context().Err() == nil && !x.upload.broken.Load() {
+		b.failures.Add(1)
+	}
+	x.answered, x.failed = true, true
+}
+
+func (x *exchange) blamed() *backend {
+	if x.backend == nil && len(x.tried) > 0 {
+		return x.tried[0]
+	}
+	return x.backend
+}
+
+func (x *exchange) end() {
+	if x.upgraded != nil {
+		_ = x.upgraded.Close() // usually closed already
+	}
+	x.leave()
+}
+
+// answer is the response's body on its way to the client.
+type answer struct {
+	io.ReadCloser
+	x *exchange
+}
+
+// Read reads what the backend sends; an early end is the backend's failure.
+func (a *answer) Read(p []byte) (int, error) {
+	n, err := a.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		a.x.fail()
+	}
+	return n, err
+}
+
+// rewrite makes the request that the backend gets. What the reverse proxy drops
+// as untrusted is put back: whom to trust is the application's to say.
+func rewrite(pr *httputil.ProxyRequest) {
+	in, out := pr.In, pr.Out
+	out.URL.Scheme = "http"
+	out.URL.RawQuery = in.URL.RawQuery
+	if out.Host == "" {
+		out.Host = localAddress(in)
+	}
+	keep(out.Header, in.Header, "Forwarded", "X-Real-Ip", "Remote-Host", "X-Forwarded-Host", "X-Forwarded-Proto")
+	if peer, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
+		through := slices.Concat(in.Header["X-Forwarded-For"], []string{peer})
+		out.Header["X-Forwarded-For"] = []string{strings.Join(through, ", ")}
+	}
+	setAbsent(out.Header, "X-Forwarded-Host", out.Host)
+	setAbsent(out.Header, "X-Forwarded-Proto", "http")
+}
+
+// keep copies headers from the client's request, even where its Connection
+// header asked to drop them.
+func keep(out, in http.Header, names ...string) {
+	for _, name := range names {
+		if v, ok := in[name]; ok {
+			out[name] = v
+		}
+	}
+}
+
+func setAbsent(h http.Header, name, value string) {
+	if len(h[name]) == 0 {
+		h[name] = []string{value}
+	}
+}
+
+// localAddress stands in for the Host that an HTTP/1.0 client did not send.
+func localAddress(r *http.Request) string {
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return a.String()
+	}
+	return ""
+}

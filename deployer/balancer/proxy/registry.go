@@ -1,0 +1,277 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"ipublish/deploy"
+)
+
+// registry is every route of this process. Changes come one at a time: checked,
+// opened, on disk, in force, in this order.
+type registry struct {
+	log     *slog.Logger
+	file    stateFile
+	drain   time.Duration
+	buffers *buffers
+	doors   sync.WaitGroup // accept loops, and doors that are draining
+
+	mu      sync.Mutex
+	lanes   map[string]*lane
+	turns   map[string]uint64 // the turn of each route
+	damaged []damagedRecord
+	ended   bool
+}
+
+// restoreRegistry brings the routes of the state file into force. An address
+// that cannot be opened does not keep the others closed; reopen tries it again.
+func restoreRegistry(file stateFile, drain time.Duration, logger *slog.Logger) (*registry, error) {
+	routes, damaged, err := file.load()
+	if err != nil {
+		return nil, err
+	}
+	g := &registry{log: logger, file: file, drain: drain, buffers: &buffers{}, damaged: damaged,
+		lanes: map[string]*lane{}, turns: map[string]uint64{}}
+	for _, d := range damaged {
+		logger.Error("a record of the state file cannot be trusted: its route is not served until it is deployed again", "route", d.name, "error", d.why)
+	}
+	for _, r := range routes {
+		l := newLane()
+		l.enforce(r)
+		g.lanes[r.Name] = l
+	}
+	g.reopen()
+	return g, nil
+}
+
+// reopen opens every address that is not open, and reports whether all are.
+func (g *registry) reopen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := true
+	for _, name := range slices.Sorted(maps.Keys(g.lanes)) {
+		l := g.lanes[name]
+		if l.door != nil {
+			continue
+		}
+		d, err := openDoor(l, l.route.Listen, g.buffers, g.log)
+		if err != nil {
+			g.log.Error("a route is not served", "route", name, "error", err)
+			all = false
+			continue
+		}
+		g.admit(l, d)
+	}
+	return all
+}
+
+// turn begins a new turn of a route; what was begun in an earlier one is not
+// put into force any more.
+func (g *registry) turn(name string) (turn, error) {
+	if _, err := deploy.ParseTarget(name); err != nil {
+		return turn{}, &deploy.Error{Code: deploy.CodeInvalid, Op: "route", Subject: name, Err: err}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.turns[name]++
+	return turn{g.turns[name]}, nil
+}
+
+// put brings a route into force; durable when it returns. After an error what
+// was in force before is in force. deploy.CodeUnavailable when its turn is over.
+func (g *registry) put(r route, t turn) (status, error) {
+	r = r.normal()
+	if err := r.check(); err != nil {
+		return status{}, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.allow(r, t); err != nil {
+		return status{}, err
+	}
+	l, known := g.lanes[r.Name]
+	if !known {
+		l = newLane()
+	}
+	if l.route.same(r) && l.door != nil {
+		return l.status(), nil
+	}
+	d, err := g.doorFor(l, r.Listen)
+	if err != nil {
+		return status{}, err
+	}
+	if r.Generation = l.route.Generation; !l.route.same(r) {
+		r.Generation++
+	}
+	if err := g.save(r); err != nil {
+		if d != l.door {
+			d.abandon()
+		}
+		return status{}, err
+	}
+	g.lanes[r.Name] = l
+	l.enforce(r)
+	g.admit(l, d)
+	g.log.Info("route in force", "route", r.Name, "listen", r.Listen, "up", r.Up, "spare", r.Spare, "generation", r.Generation)
+	return l.status(), nil
+}
+
+// remove takes a route out of force and closes its address.
+func (g *registry) remove(name string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l, ok := g.lanes[name]
+	if !ok {
+		return unknownRoute(name)
+	}
+	if g.ended {
+		return errEnding()
+	}
+	rest := slices.DeleteFunc(g.routes(), func(r route) bool { return r.Name == name })
+	if err := g.file.save(rest, g.damaged); err != nil {
+		return err
+	}
+	delete(g.lanes, name)
+	g.admit(l, nil)
+	g.log.Info("route removed", "route", name)
+	return nil
+}
+
+func (g *registry) get(name string) (status, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l, ok := g.lanes[name]
+	if !ok {
+		return status{}, unknownRoute(name)
+	}
+	return l.status(), nil
+}
+
+func (g *registry) list() []status {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]status, 0, len(g.lanes))
+	for _, name := range slices.Sorted(maps.Keys(g.lanes)) {
+		all = append(all, g.lanes[name].status())
+	}
+	return all
+}
+
+// close shuts every door for new connections and refuses further changes.
+func (g *registry) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ended = true
+	for _, l := range g.lanes {
+		g.admit(l, nil)
+	}
+}
+
+// wait returns when every door has drained, after the drain time at the latest.
+func (g *registry) wait() { g.doors.Wait() }
+
+// admit makes d the lane's door; the one that it replaces drains on its own.
+func (g *registry) admit(l *lane, d *door) {
+	old := l.door
+	if old == d {
+		return
+	}
+	l.door = d
+	if d != nil {
+		g.doors.Go(d.serve)
+	}
+	if old != nil {
+		old.shut()
+		g.doors.Go(func() {
+			limit, cancel := context.WithTimeout(context.Background(), g.drain)
+			defer cancel()
+			old.drain(limit)
+		})
+	}
+}
+
+// doorFor returns the lane's door where it has one at that address, else a new one.
+func (g *registry) doorFor(l *lane, addr string) (*door, error) {
+	if l.door != nil && l.route.Listen == addr {
+		return l.door, nil
+	}
+	d, err := openDoor(l, addr, g.buffers, g.log)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if owner := g.samePort(addr); owner != "" {
+			return nil, addressTaken(addr, owner)
+		}
+	}
+	return d, err
+}
+
+// allow says whether the route may be set at all.
+func (g *registry) allow(r route, t turn) error {
+	if g.ended {
+		return errEnding()
+	}
+	if t.Turn != g.turns[r.Name] {
+		return &deploy.Error{Code: deploy.CodeUnavailable, Op: "route", Subject: r.Name,
+			Message: "the route was asked for anew meanwhile, so this request was not carried out: look at what is in force and ask again"}
+	}
+	for name, l := range g.lanes {
+		if name != r.Name && l.route.Listen == r.Listen {
+			return addressTaken(r.Listen, name)
+		}
+	}
+	return nil
+}
+
+func (g *registry) samePort(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	for name, l := range g.lanes {
+		if _, p, _ := net.SplitHostPort(l.route.Listen); p == port && l.door != nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// save writes the file with r in it; a damaged record of that name goes.
+func (g *registry) save(r route) error {
+	routes := slices.DeleteFunc(g.routes(), func(o route) bool { return o.Name == r.Name })
+	damaged := slices.DeleteFunc(slices.Clone(g.damaged), func(d damagedRecord) bool { return d.name == r.Name })
+	if err := g.file.save(append(routes, r), damaged); err != nil {
+		return err
+	}
+	g.damaged = damaged
+	return nil
+}
+
+func (g *registry) routes() []route {
+	all := make([]route, 0, len(g.lanes)+1)
+	for _, name := range slices.Sorted(maps.Keys(g.lanes)) {
+		all = append(all, g.lanes[name].route)
+	}
+	return all
+}
+
+func addressTaken(addr, owner string) error {
+	return &deploy.Error{Code: deploy.CodeRefused, Op: "listen", Subject: addr,
+		Message: fmt.Sprintf("%s is listened at for %s already: choose another listen address, or remove that route with "+
+			"`curl --unix-socket SOCKET -X DELETE http://proxy%s`", addr, owner, routePath(owner))}
+}
+
+func unknownRoute(name string) error {
+	return &deploy.Error{Code: deploy.CodeNotFound, Op: "find route", Subject: name, Message: "the proxy has no route " + name + " yet"}
+}
+
+func errEnding() error {
+	return &deploy.Error{Code: deploy.CodeUnavailable, Op: "route", Message: "the proxy is ending: start it again with `ipublish proxy`"}
+}
+
+// routePath is where a route is found on the control socket.
+func routePath(name string) string { return "/v1/routes/" + url.PathEscape(name) }

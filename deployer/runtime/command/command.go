@@ -1,0 +1,48 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"ipublish/deploy"
+	"ipublish/deployer"
+	"ipublish/deployer/runtime/process"
+)
+
+// New returns the runtime of a section. deploy.CodeInvalid names the key that
+// is wrong.
+func New(settings json.RawMessage) (deployer.Runtime, error) {
+	var s struct {
+		Run []string `json:"run"`
+	}
+	if err := process.Decode("command", settings, &s); err != nil {
+		return nil, err
+	}
+	if len(s.Run) == 0 || s.Run[0] == "" {
+		return nil, process.Invalid("command", "run", "it has to name a program and its arguments, such as [./server, --port, \"{port}\"]")
+	}
+	for _, word := range s.Run {
+		if strings.ContainsRune(word, 0) {
+			return nil, process.Invalid("command", "run", "an argument holds a NUL byte, which no program can receive")
+		}
+	}
+	return driver{run: s.Run}, nil
+}
+
+type driver struct{ run []string }
+
+// Start implements deployer.Runtime; see process.Start.
+func (d driver) Start(ctx context.Context, h deployer.Host, s deploy.Step) error {
+	return process.Start(ctx, h, s, process.Program{Argv: process.ExpandAll(d.run, s), Env: process.Env(s)})
+}
+
+// Stop implements deployer.Runtime; see process.Stop.
+func (driver) Stop(ctx context.Context, h deployer.Host, s deploy.Step) error {
+	return process.Stop(ctx, h, s)
+}
+
+// Observe implements deployer.Runtime; see process.Observe.
+func (driver) Observe(ctx context.Context, h deployer.Host, s deploy.Step) (deploy.Evidence, error) {
+	return process.Observe(ctx, h, s)
+}

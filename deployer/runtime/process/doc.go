@@ -1,0 +1,30 @@
+// Package process starts, observes and stops one detached process of a slot on
+// a host that is reached through deployer.Host only.
+//
+// The one idea: a process is known by its pid together with the kernel's start
+// time and the boot it belongs to, written to the slot's folder by the very
+// shell that then becomes the program. At any instant there is either no
+// process or a recorded one, and a pid that was given to a stranger never
+// passes for ours.
+//
+// Every call is one fixed POSIX sh script with positional arguments, or two;
+// nothing of a configuration or a release is ever read as shell text. A host
+// needs Linux, sh, setsid of util-linux, and cat, ls, awk, tail, tr, grep and
+// mv of coreutils or busybox; flock is used where it is installed.
+//
+// Guarantees:
+//
+//   - Start, Stop and Observe may be killed at any instant and repeated. Two
+//     Starts at once leave one process, and a Start that was orphaned by a lost
+//     connection gives up waiting for the slot after five seconds.
+//   - The process has a session of its own, no descriptor of ours, a clean
+//     environment, and outlives this program and its connection.
+//   - The program's environment travels on standard input and lies in a file of
+//     mode 0600: never in an argv.
+//   - Only the recorded process, its tree and its session are signalled. A
+//     foreign process on the port is named and left alone.
+//
+// The slot's folder (Step.Home) holds: instance (the record), env, log, log.1,
+// lock, and while a stop is under way, stopping. Nothing here is fsynced: a
+// record of another boot counts for nothing.
+package process

@@ -1,0 +1,96 @@
+package process
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"ipublish/deploy"
+	"ipublish/deployer"
+)
+
+const observe = `
+home=$1 hex=$2
+record || say damaged
+alive= owner=0
+if running; then
+	alive=1
+	printf 'pid %s\nstart %s\nkey %s\n' "$pid" "$born" "$key"
+	line=
+	[ ! -r "$dir/.ipublish-sha256" ] || IFS= read -r line <"$dir/.ipublish-sha256"
+	[ -z "$sha" ] || [ "$line" != "$sha" ] || printf 'sha256 %s\n' "$sha"
+fi
+listeners
+if [ -n "$missing" ]; then
+	owned=1
+	if { [ -z "$alive" ] || ! holds "$pid"; } && ! holds $(ours); then
+		stranger
+		case " $(ours) " in *" $owner:"*) ;; *) owned= ;; esac
+	fi
+	printf 'owner %s\n' "$owner"
+	if [ -n "$owned" ]; then echo owned; elif [ "$owner" -gt 0 ]; then printf 'command %s\n' "$(command_of "$owner")"; fi
+fi
+echo log
+[ ! -r "$home/log" ] || tail -c 4097 "$home/log"
+`
+
+// maxLog is how much of the program's output Observe returns, in bytes.
+const maxLog = 4096
+
+// Observe says in one round trip what runs in the slot: exactly one Instance.
+// PID, Started and Key are of the recorded process and only while it lives.
+// Release is the sha256 on record, and empty when the folder that it was started
+// from does not carry it any more. PortPID is a foreign process as soon as one
+// listens on the port, even beside ours. Host is the step's, where it names one.
+//
+// deploy.CodeDrift: the instance record is not ipublish's. Otherwise the host's code.
+func Observe(ctx context.Context, h deployer.Host, s deploy.Step) (deploy.Evidence, error) {
+	if err := check(s, "observe"); err != nil {
+		return deploy.Evidence{}, err
+	}
+	out, err := run(ctx, h, s, "observe", observe, nil, s.Home, hexPort(s.Port))
+	if err != nil {
+		return deploy.Evidence{}, err
+	}
+	if word, _, _ := verdict(out); word == "damaged" {
+		return deploy.Evidence{}, damaged(s, "observe")
+	}
+	i := instance(string(out))
+	i.Slot = s.Slot
+	if len(s.Hosts) == 1 {
+		i.Host = s.Hosts[0]
+	}
+	return deploy.Evidence{Instances: []deploy.Instance{i}}, nil
+}
+
+// instance reads the observe script's answer.
+func instance(out string) deploy.Instance {
+	var i deploy.Instance
+	for {
+		line, rest, _ := strings.Cut(out, "\n")
+		name, value, _ := strings.Cut(line, " ")
+		switch name {
+		case "pid":
+			i.PID, _ = strconv.Atoi(value)
+		case "start":
+			i.Started = value
+		case "key":
+			i.Key = value
+		case "sha256":
+			i.Release = value
+		case "owner":
+			i.PortPID, _ = strconv.Atoi(value)
+		case "owned":
+			i.Owned = true
+		case "command":
+			i.Command = strings.TrimSpace(printable(value, 300))
+		case "log":
+			i.Log = printable(rest, maxLog)
+			return i
+		}
+		if rest == "" {
+			return i
+		}
+		out = rest
+	}
+}

@@ -1,0 +1,188 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"ipublish/deploy"
+	"ipublish/deployer"
+)
+
+// Program is what a slot is to run.
+type Program struct {
+	Argv    []string          // Argv[0] is a path, relative to Step.Dir, or a name on the program's PATH
+	Env     map[string]string // besides a clean PATH, HOME, USER, LANG and TZ of the host; secret
+	Prepare Script            // run before the program starts, while nothing of ours runs and the slot is locked
+}
+
+// Script is a fixed sh script with its positional arguments. An exit status of
+// 3 means that it found something that is not as ipublish left it; its output
+// tells why it failed.
+type Script struct {
+	Text string
+	Args []string
+}
+
+// launch becomes the program: recorded first, under the lock of the script that
+// called it, which it lets go by becoming the program.
+const launch = facts + `
+home=$1
+cd -- "$2" || { echo 'folder' >&3; exit 1; }
+status $$ || { echo 'record' >&3; exit 1; }
+{
+	printf 'ipublish-instance 1\npid=%s\nstart=%s\nboot=%s\n' $$ "$start" "$thisboot"
+	printf 'key=%s\nsha256=%s\nport=%s\ndir=%s\n' "$4" "$5" "$3" "$2"
+} >"$home/instance.tmp" && mv -f "$home/instance.tmp" "$home/instance" || { echo 'record' >&3; exit 1; }
+unset LC_ALL OLDPWD
+export IPUBLISH_INSTANCE="$$-$start"
+. "$1/env"
+shift 5
+case $1 in
+*/*) [ -f "$1" ] && [ -x "$1" ] ;;
+*) command -v "$1" >/dev/null ;;
+esac || { echo 'program' >&3; exit 127; }
+echo 'started' >&3
+exec "$@" 3>&- 9>&-
+`
+
+const start = `
+launch=$1 home=$2 wantdir=$3 wantport=$4 hex=$5 wantkey=$6 wantsha=$7 prepare=$8 skip=$9
+shift 9
+env=$(cat)
+case $env in *'# end of env') ;; *) say cut ;; esac
+[ -d "$home" ] || (umask 027 && mkdir -p -- "$home") || exit 1
+lock || say busy
+record || say damaged
+
+if running; then
+	[ "$key" = "$wantkey" ] && [ "$sha" = "$wantsha" ] && [ "$port" = "$wantport" ] || say conflict "$pid" "$key"
+	[ ! -s "$home/stopping" ] || { IFS= read -r line <"$home/stopping"; [ "$line" != "$pid-$born" ] || say stopping "$pid"; }
+	say running "$pid"
+fi
+listeners
+if [ -n "$missing" ]; then
+	! holds $(ours) || say conflict "$owner" "$key"
+	stranger
+	[ "$owner" = 0 ] || say foreign "$owner" "$(command_of "$owner")"
+fi
+
+[ -d "$wantdir" ] || say folder
+line=
+[ ! -r "$wantdir/.ipublish-sha256" ] || IFS= read -r line <"$wantdir/.ipublish-sha256"
+[ "$line" = "$wantsha" ] || say unstaged "$line"
+if [ -f "$home/log" ] && [ "$(wc -c <"$home/log")" -gt 10485760 ]; then
+	mv -f "$home/log" "$home/log.1" || exit 1
+fi
+(umask 027 && : >>"$home/log") || exit 1
+(umask 077 && rm -f "$home/env.tmp" && printf '%s\n' "$env" >"$home/env.tmp") && mv -f "$home/env.tmp" "$home/env" || exit 1
+if [ -n "$prepare" ]; then
+	told=$(sh -c "$prepare" sh "$@" 2>&1)
+	case $? in 0) ;; 3) say drift "$told" ;; *) say unprepared "$told" ;; esac
+fi
+shift "$skip"
+
+# Nobody but the launcher holds the other end of told: it ends with its verdict.
+told=$(setsid -f env -i PATH="${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}" HOME="${HOME:-/}" \
+	USER="${USER:-}" LOGNAME="${LOGNAME:-${USER:-}}" LANG="${LANG:-C.UTF-8}" ${TZ:+TZ="$TZ"} \
+	sh -c "$launch" sh "$home" "$wantdir" "$wantport" "$wantkey" "$wantsha" "$@" 3>&1 >>"$home/log" 2>&1 </dev/null)
+printf '%s\n' "${told:-died}"
+case $told in started) ;; *) tail -c 2048 "$home/log" 2>/dev/null ;; esac
+exit 0
+`
+
+// Start makes the slot run the program as the step's release, in one round
+// trip. It returns once the process is recorded and about to become the
+// program; when the slot already runs the release, it does nothing.
+//
+// deploy.CodeForeign: somebody else's process holds the port, or one whose
+// owner cannot be seen. deploy.CodeConflict: something of ours that is not this
+// release runs or holds the port; stop it first. deploy.CodeUnavailable: another
+// start or stop of the slot is under way. deploy.CodeFailed: the release's
+// folder or program is not there. deploy.CodeDrift: the instance record, or
+// what Prepare found, is not ipublish's. deploy.CodeInvalid: the step or the
+// environment cannot be passed on. Otherwise the host's code.
+func Start(ctx context.Context, h deployer.Host, s deploy.Step, p Program) error {
+	if err := check(s, "start"); err != nil {
+		return err
+	}
+	if len(p.Argv) == 0 || p.Argv[0] == "" {
+		return fault(s, "start", deploy.CodeInvalid, "there is no program to start")
+	}
+	if s.Release.Key() == "" || s.Release.SHA256 == "" {
+		return fault(s, "start", deploy.CodeInvalid, "the release is not built: it has no commit or no sha256")
+	}
+	env, err := envFile(s, p.Env)
+	if err != nil {
+		return err
+	}
+	args := []string{launch, s.Home, s.Dir, strconv.Itoa(s.Port), hexPort(s.Port), s.Release.Key(), s.Release.SHA256,
+		p.Prepare.Text, strconv.Itoa(len(p.Prepare.Args))}
+	args = append(append(args, p.Prepare.Args...), p.Argv...)
+	out, err := run(ctx, h, s, "start", start, strings.NewReader(env), args...)
+	if err != nil {
+		return err
+	}
+	return started(s, p, out)
+}
+
+// started turns the start script's answer into Start's.
+func started(s deploy.Step, p Program, out []byte) error {
+	word, rest, more := verdict(out)
+	switch word {
+	case "started", "running":
+		return nil
+	case "conflict":
+		pid, key, _ := strings.Cut(rest, " ")
+		return fault(s, "start", deploy.CodeConflict, fmt.Sprintf("release %s still runs here as process %s: it has to be stopped first", key, pid))
+	case "foreign":
+		return foreign(s, rest)
+	case "busy", "cut":
+		return fault(s, "start", deploy.CodeUnavailable, "another start or stop of this slot is under way, or the connection broke")
+	case "stopping":
+		return fault(s, "start", deploy.CodeUnavailable, "process "+rest+" is still being stopped")
+	case "damaged":
+		return damaged(s, "start")
+	case "folder":
+		return fault(s, "start", deploy.CodeFailed, "the release's folder "+s.Dir+" is not on the host: deploy it again")
+	case "unstaged":
+		return fault(s, "start", deploy.CodeFailed, "the release's folder "+s.Dir+" does not hold the artifact of this release (its mark is "+
+			strconv.Quote(printable(rest, 80))+"): deploy it again")
+	case "drift":
+		return fault(s, "start", deploy.CodeDrift, printable(strings.TrimSpace(rest+"\n"+more), 1024))
+	}
+	return unstarted(s, p, word, rest, more)
+}
+
+// unstarted tells why there is no process though nothing stood in its way.
+func unstarted(s deploy.Step, p Program, word, rest, more string) error {
+	e := fault(s, "start", deploy.CodeFailed, "")
+	e.Log = printable(more, 2048)
+	switch word {
+	case "program":
+		e.Message = fmt.Sprintf("%q is not a program on the host: a path is looked up in %s, a name on its PATH", p.Argv[0], s.Dir)
+	case "unprepared":
+		e.Message, e.Log = "the slot could not be prepared: "+printable(strings.TrimSpace(rest+"\n"+more), 1024), ""
+	case "record":
+		e.Message = "the instance record in " + s.Home + " could not be written: is the disk full?"
+	default:
+		e.Message = "the program's shell ended before the program began: see " + s.Home + "/log"
+	}
+	return e
+}
+
+func foreign(s deploy.Step, found string) error {
+	pid, command, _ := strings.Cut(found, " ")
+	who := "process " + pid + " (" + printable(command, 300) + ")"
+	if pid == "-1" {
+		who = "a process of another user, which the deploy user cannot see,"
+	}
+	return fault(s, "start", deploy.CodeForeign, fmt.Sprintf(
+		"port %d is held by %s, which ipublish did not start: stop it, or give the slot another port", s.Port, strings.TrimSuffix(who, ",")))
+}
+
+func damaged(s deploy.Step, op string) error {
+	return fault(s, op, deploy.CodeDrift, s.Home+"/instance is not a record of this version of ipublish: "+
+		"see what runs on the slot's port, stop it, and delete the file")
+}

@@ -1,0 +1,108 @@
+package tomcat
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestOnlyThePortAndAutoDeployOfDebiansFileChange(t *testing.T) {
+	got := edited(t, file(t, "testdata/debian.xml"))
+	want := file(t, "testdata/debian.xml")
+	want = replaced(t, want, "    -->\n    <Connector port=\"8080\" protocol=\"HTTP/1.1\"\n", "    -->\n    <Connector port=\"18081\" protocol=\"HTTP/1.1\"\n")
+	want = replaced(t, want, `unpackWARs="true" autoDeploy="true"`, `unpackWARs="true" autoDeploy="false"`)
+	if got != want {
+		t.Errorf("the file became\n%s", got)
+	}
+	if again := edited(t, got); again != got {
+		t.Error("a second time changes it again")
+	}
+}
+
+func TestATarballsFileKeepsItsQuotesItsCommentsAndItsOrder(t *testing.T) {
+	src := strings.Replace(file(t, "testdata/tarball.xml"), "on\" />", "on\" /> \xe9\xff", 1)
+	want := replaced(t, src, "port = '8005'>", "port = '-1'>")
+	want = replaced(t, want, "port='8080' maxThreads", "port='18081' maxThreads")
+	want = replaced(t, want, `<Connector port="8009" protocol='AJP/1.3' redirectPort="8443"><!-- secret --></Connector>`, "")
+	want = replaced(t, want, `<Connector port="8010" protocol="org.apache.coyote.ajp.AjpNioProtocol"/>`, "")
+	want = replaced(t, want, `<Host name="localhost" deployOnStartup='false'`, `<Host autoDeploy="false" name="localhost" deployOnStartup='true'`)
+	want = replaced(t, want, `appBase="/srv/other" autoDeploy="true"`, `appBase="/srv/other" autoDeploy="false"`)
+	if got := edited(t, src); got != want {
+		t.Errorf("the file became\n%s", got)
+	}
+}
+
+func TestWhatIsMissingIsAddedAndBytesBeforeAndAfterStay(t *testing.T) {
+	src := "\ufeff<?xml version=\"1.0\" encoding=\"GBK\"?>\r\n<!DOCTYPE Server [<!ENTITY x 'y'>]><Server><Service><Connector/><Engine><Host/></Engine></Service></Server>\r\n<!-- end -->"
+	want := "\ufeff<?xml version=\"1.0\" encoding=\"GBK\"?>\r\n<!DOCTYPE Server [<!ENTITY x 'y'>]><Server port=\"-1\"><Service><Connector port=\"18081\"/>" +
+		"<Engine><Host autoDeploy=\"false\"/></Engine></Service></Server>\r\n<!-- end -->"
+	if got := edited(t, src); got != want {
+		t.Errorf("the file became\n%q, want\n%q", got, want)
+	}
+}
+
+func TestAFileThatCannotServeTwoSlotsIsRefused(t *testing.T) {
+	const host = `<Engine><Host/></Engine>`
+	for src, want := range map[string]string{
+		`<Server><Service><Connector port="80"/><Connector port="443" SSLEnabled="true"/>` + host + `</Service></Server>`: "2 HTTP connectors (ports 80, 443)",
+		`<Server><Service><Connector port="8009" protocol="AJP/1.3"/>` + host + `</Service></Server>`:                     "no HTTP connector",
+		`<Server><!-- <Connector port="80"/> --></Server>`:                                                                "no HTTP connector",
+		`<Server><Service><Connector/><Engine><Host appBase="/srv"/></Engine></Service></Server>`:                         `appBase="webapps"`,
+		`<Server><Listener rmiRegistryPortPlatform="10001"/><Service><Connector/>` + host + `</Service></Server>`:         `rmiRegistryPortPlatform="10001"`,
+		`<Server><Service></Server>`: "not well-formed",
+		`<Server port=8005/>`:        "not well-formed",
+		``:                           "no HTTP connector",
+	} {
+		_, err := serverXML([]byte(src), 18081)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", src, err, want)
+		}
+	}
+}
+
+func FuzzServerXML(f *testing.F) {
+	for _, name := range []string{"testdata/debian.xml", "testdata/tarball.xml"} {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(src)
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		once, err := serverXML(src, 18081)
+		if err != nil {
+			return
+		}
+		if again, err := serverXML(once, 18081); err != nil || !bytes.Equal(once, again) {
+			t.Errorf("a second time: %v\n%q\n%q", err, once, again)
+		}
+	})
+}
+
+func edited(t *testing.T, src string) string {
+	t.Helper()
+	got, err := serverXML([]byte(src), 18081)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(got)
+}
+
+func file(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// replaced is text with one and only one occurrence of old changed.
+func replaced(t *testing.T, text, old, by string) string {
+	t.Helper()
+	if n := strings.Count(text, old); n != 1 {
+		t.Fatalf("%q occurs %d times", old, n)
+	}
+	return strings.Replace(text, old, by, 1)
+}
