@@ -14,7 +14,8 @@ type effects struct {
 	engine   *Engine
 	target   deploy.Target
 	settings deploy.Settings
-	drive    *drive // nil when only looking
+	drive    *drive      // nil when only looking
+	notes    chan string // holds the newest progress line
 }
 
 // before observes what the step is about to change: the undo value. What
@@ -80,13 +81,6 @@ func (x *effects) run(ctx context.Context, s deploy.Step) (deploy.Evidence, erro
 		return x.accept(ctx, s)
 	}
 	return deploy.Evidence{}, &deploy.Error{Code: deploy.CodeInternal, Op: string(s.Op), Message: "no effect for this operation"}
-}
-
-// tell journals a progress line; a line that cannot be written is not worth a failure.
-func (x *effects) tell(ctx context.Context) func(string) {
-	return func(line string) {
-		x.engine.Log.Debug("progress", "deploy", x.drive.id, "line", line)
-	}
 }
 
 // eachHost runs work on every host at once and returns the results sorted by

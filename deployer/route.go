@@ -109,6 +109,8 @@ func (x *effects) probeFront(ctx context.Context, sum *deploy.Probe) error {
 // drain withdraws the spare and waits until nothing is in flight to the
 // addresses that left, or the drain time is over, which is recorded.
 func (x *effects) drain(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
+	over, cancel := context.WithTimeout(ctx, s.Hold.D())
+	defer cancel()
 	b, err := x.balancer()
 	if err != nil {
 		return deploy.Evidence{}, err
@@ -116,8 +118,6 @@ func (x *effects) drain(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 	if err := retry(ctx, func(ctx context.Context) error { return b.Route(ctx, s) }); err != nil {
 		return deploy.Evidence{}, err
 	}
-	over, cancel := context.WithTimeout(ctx, x.drainTime(ctx, s))
-	defer cancel()
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		var ev deploy.Evidence
 		err := retry(ctx, func(ctx context.Context) error { ev, err = b.Observe(ctx, s); return err })
@@ -132,14 +132,6 @@ func (x *effects) drain(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 			return ev, ctx.Err()
 		}
 	}
-}
-
-// drainTime is the step's hold, less what a restart already spent of it.
-func (x *effects) drainTime(ctx context.Context, s deploy.Step) time.Duration {
-	if deadline, ok := ctx.Deadline(); ok {
-		return min(s.Hold.D(), time.Until(deadline)-time.Minute+time.Millisecond)
-	}
-	return s.Hold.D()
 }
 
 // inFlight sums what is in flight to targets that are out of traffic; what

@@ -2,6 +2,7 @@ package deployer
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"ipublish/deploy"
@@ -35,35 +36,36 @@ func (d *drive) run(ctx context.Context) error {
 func (d *drive) bind(s deploy.Step) deploy.Step {
 	s.Release = d.st.Artifact(s.Release)
 	s.App, s.EnvName, s.Deploy = d.st.Target.App, d.st.Target.Env, d.id
+	if s.Op == deploy.OpDrain {
+		spent := deploy.Duration(d.spent())
+		s.Hold, s.Limit = max(s.Hold-spent, 0), max(s.Limit-spent, deploy.Duration(time.Minute))
+	}
 	return s
+}
+
+// spent is what the journal says an interrupted attempt used of the step's time.
+func (d *drive) spent() time.Duration {
+	_, outcomes, _ := d.st.Current()
+	if o := outcomes[d.st.Next]; o.Attempts > 0 {
+		return max(d.st.Last.Sub(o.Started), 0)
+	}
+	return 0
 }
 
 // effect runs the step within its limit, watched for a person's interruption.
 func (d *drive) effect(ctx context.Context, x *effects, step deploy.Step) (deploy.Evidence, error) {
-	ctx, stop := context.WithTimeout(ctx, d.remaining(step))
+	ctx, stop := context.WithTimeout(ctx, step.Limit.D())
 	defer stop()
-	watched := make(chan struct{})
-	watchCtx, unwatch := context.WithCancel(ctx)
-	go func() {
-		defer close(watched)
-		d.watch(watchCtx, stop)
-	}()
+	besides, end := context.WithCancel(ctx)
+	var both sync.WaitGroup
+	notes := make(chan string, 1)
+	x.notes = notes
+	both.Go(func() { d.watch(besides, stop) })
+	both.Go(func() { d.note(besides, notes) })
 	after, err := x.run(ctx, step)
-	unwatch()
-	<-watched
+	end()
+	both.Wait()
 	return after, err
-}
-
-// remaining is the step's limit; a drain that a restart interrupted gets only
-// what its journal leaves of it, never less than a moment.
-func (d *drive) remaining(step deploy.Step) time.Duration {
-	_, outcomes, _ := d.st.Current()
-	o := outcomes[d.st.Next]
-	if step.Op != deploy.OpDrain || o.Attempts < 2 {
-		return step.Limit.D()
-	}
-	spent := min(max(d.st.Last.Sub(o.Started), 0), step.Hold.D())
-	return max(step.Limit.D()-spent, time.Second)
 }
 
 // watch stops the effect when a person cancels or abandons the deploy.

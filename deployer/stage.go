@@ -113,7 +113,7 @@ func script(text string, args ...string) []string {
 // fetch makes the mirror hold the commit.
 func (x *effects) fetch(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
 	err := retry(ctx, func(ctx context.Context) error {
-		_, err := x.engine.Source.Fetch(ctx, x.settings, s.Release.Commit.SHA, x.tell(ctx))
+		_, err := x.engine.Source.Fetch(ctx, x.settings, s.Release.Commit.SHA, x.tell)
 		return err
 	})
 	return deploy.Evidence{}, err
@@ -121,7 +121,7 @@ func (x *effects) fetch(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 
 // build makes the release's artifact exist.
 func (x *effects) build(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
-	r, err := x.engine.Source.Build(ctx, x.settings, s.Release, x.tell(ctx))
+	r, err := x.engine.Source.Build(ctx, x.settings, s.Release, x.tell)
 	if err != nil {
 		return deploy.Evidence{}, err
 	}

@@ -48,9 +48,9 @@ type ChatRig struct {
 type Shown struct {
 	Ref      string
 	Text     string
-	Thread   string // ref of the message that it answers
-	Mentions []string
-	Links    []string
+	Thread   string          // ref of the message that it answers
+	Mentions func() []string // what notifies people, in any version
+	Links    func() []string // what can be clicked, in any version
 	Edits    int
 }
 

@@ -70,7 +70,7 @@ func (rig ChatRig) edits(t *testing.T) {
 	ref := rig.post(t, m)
 	got := rig.last(t, rig.Shown)
 	if !strings.Contains(got.Text, "succeeded") || got.Ref != ref {
-		t.Errorf("the new state is not shown, or not as %q: %+v", ref, got)
+		t.Errorf("the new state is not shown, or not as %q: %q", ref, got.Text)
 	}
 	more := len(rig.Shown()) - before
 	if edits && (more != 0 || ref != m.Ref || got.Edits != 1) || !edits && more != 1 {
@@ -111,8 +111,8 @@ func (rig ChatRig) defuses(t *testing.T) {
 		m.Steps = []deploy.Mark{{Label: text, State: "doing"}, {Label: text, State: text}}
 		rig.post(t, m)
 		got := rig.last(t, rig.Shown)
-		if len(got.Mentions) != 0 || len(got.Links) != 0 {
-			t.Errorf("%.60q mentions %q, links %.200q", text, got.Mentions, got.Links)
+		if mentions, links := got.Mentions(), got.Links(); len(mentions) != 0 || len(links) != 0 {
+			t.Errorf("%.60q mentions %q, links %.200q", text, mentions, links)
 		}
 		if strings.ContainsAny(got.Text, "\x00\x07\x08\x1b\u202e\u2066") {
 			t.Errorf("%.60q is shown with characters that hide something", text)
@@ -153,8 +153,8 @@ func (rig ChatRig) replies(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := rig.last(t, rig.Told)
-	if !strings.Contains(got.Text, "did you mean deploy?") || len(got.Mentions)+len(got.Links) != 0 || len(rig.Shown()) != before {
-		t.Errorf("told %+v, and %d messages to everybody", got, len(rig.Shown())-before)
+	if !strings.Contains(got.Text, "did you mean deploy?") || len(got.Mentions())+len(got.Links()) != 0 || len(rig.Shown()) != before {
+		t.Errorf("told %q, and %d messages to everybody", got.Text, len(rig.Shown())-before)
 	}
 	wantCode(t, replier.Reply(t.Context(), cmd, deploy.Message{}), deploy.CodeInvalid)
 }

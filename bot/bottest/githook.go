@@ -227,7 +227,7 @@ func (rig GithookRig) cleansTexts(t *testing.T) {
 }
 
 func (rig GithookRig) survives(t *testing.T) {
-	for _, p := range []Push{{}, {After: Zeros}, {Ref: "refs/tags/v1"}} {
+	for _, p := range []Push{{}, {After: Zeros}} {
 		for _, m := range Mutations(rig.Sender.Body(p)) {
 			if rig.judge(t, rig.Sender.Deliver(hookURL, rig.Secret, Push{}, m.JSON)); t.Failed() {
 				t.Fatal(m.Name)

@@ -79,8 +79,8 @@ func buildFault(ctx context.Context, app string, err error) error {
 	return fault(deploy.CodeFailed, "build", app, "the build could not be done on the bot's machine: "+clip(err.Error(), 300), err)
 }
 
-// workplace is the folder of one build, gone after it.
-type workplace struct {
+// site is the folder of one build, gone after it.
+type site struct {
 	tree, tmp string
 	at        time.Time // of the commit
 }
@@ -92,7 +92,7 @@ func (w *Workshop) produce(ctx context.Context, p deploy.Settings, r deploy.Rele
 		return r, err
 	}
 	defer removeTree(dir)
-	place := workplace{tree: filepath.Join(dir, "tree"), tmp: filepath.Join(dir, "tmp")}
+	place := site{tree: filepath.Join(dir, "tree"), tmp: filepath.Join(dir, "tmp")}
 	if err := os.Mkdir(place.tmp, 0o700); err != nil {
 		return r, err
 	}
@@ -154,7 +154,7 @@ func (w *Workshop) exportOnce(ctx context.Context, p deploy.Settings, h plumbing
 }
 
 // run runs the build's command in the export.
-func (w *Workshop) run(ctx context.Context, p deploy.Settings, r deploy.Release, place workplace, tell func(string)) error {
+func (w *Workshop) run(ctx context.Context, p deploy.Settings, r deploy.Release, place site, tell func(string)) error {
 	env, secrets, err := w.environ(p, r.Commit.SHA, place.tmp)
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ func failedBuild(app string, argv []string, err error, log string) error {
 }
 
 // collect stores what the build made.
-func (w *Workshop) collect(ctx context.Context, artifact string, place workplace, r deploy.Release) (deploy.Release, error) {
+func (w *Workshop) collect(ctx context.Context, artifact string, place site, r deploy.Release) (deploy.Release, error) {
 	root, err := os.OpenRoot(place.tree)
 	if err != nil {
 		return r, err

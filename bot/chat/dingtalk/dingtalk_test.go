@@ -77,7 +77,7 @@ func rig(t testing.TB, channel string) bottest.ChatRig {
 func shown(messages []bottest.DingTalkMessage) []bottest.Shown {
 	var out []bottest.Shown
 	for _, m := range messages {
-		out = append(out, bottest.Shown{Ref: m.Ref, Text: m.Visible(), Mentions: m.Mentions(), Links: m.Links()})
+		out = append(out, bottest.Shown{Ref: m.Ref, Text: m.Visible(), Mentions: m.Mentions, Links: m.Links})
 	}
 	return out
 }

@@ -58,7 +58,7 @@ func rig(t testing.TB) bottest.ChatRig {
 func shown(messages []bottest.SlackMessage) []bottest.Shown {
 	var out []bottest.Shown
 	for _, m := range messages {
-		out = append(out, bottest.Shown{Ref: m.Ref(), Text: m.Visible(), Thread: m.Thread, Mentions: m.Mentions(), Links: m.Links(), Edits: len(m.History)})
+		out = append(out, bottest.Shown{Ref: m.Ref(), Text: m.Visible(), Thread: m.Thread, Mentions: m.Mentions, Links: m.Links, Edits: len(m.History)})
 	}
 	return out
 }

@@ -51,11 +51,11 @@ func TestTheEvidenceIsWhatNginxAnswersAndTheFileAsItStands(t *testing.T) {
 func TestAnEditedFileIsDriftAndNothingIsWritten(t *testing.T) {
 	r := newRig(t, nil)
 	r.route(r.a)
-	edited := strings.Replace(r.include(), "weight=1 down", "weight=7 down", 1)
+	edited := strings.Replace(r.include(), "weight=1 max_fails=0 down", "weight=7 max_fails=0 down", 1)
 	if err := os.WriteFile(r.server.Include, []byte(edited), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r.refused(r.b, deploy.CodeDrift, r.server.Include, "weight=7 down", "what ipublish left", "accept", "server_params")
+	r.refused(r.b, deploy.CodeDrift, r.server.Include, "weight=7", "what ipublish left", "accept", "server_params")
 	if r.include() != edited || len(r.leftovers()) != 0 {
 		t.Errorf("something was written: %q, %v", r.include(), r.leftovers())
 	}

@@ -53,7 +53,7 @@ func (s *settings) fillIn() {
 		}
 	}
 	orText(&s.Host, "local")
-	orText(&s.ServerParams, "weight=1")
+	orText(&s.ServerParams, "weight=1 max_fails=0")
 	orText(&s.GenerationListen, "127.0.0.1:8091")
 	orText(&s.PID, "/run/nginx.pid")
 	if len(s.Test) == 0 {

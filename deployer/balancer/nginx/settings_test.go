@@ -23,7 +23,7 @@ func TestASectionNeedsOnlyUpstreamAndInclude(t *testing.T) {
 	if err := s.check(deploy.Target{}); err != nil {
 		t.Fatal(err)
 	}
-	if s.Host != "local" || s.ServerParams != "weight=1" || s.GenerationListen != "127.0.0.1:8091" || s.PID != "/run/nginx.pid" ||
+	if s.Host != "local" || s.ServerParams != "weight=1 max_fails=0" || s.GenerationListen != "127.0.0.1:8091" || s.PID != "/run/nginx.pid" ||
 		strings.Join(s.Test, " ") != "nginx -t" || strings.Join(s.Reload, " ") != "nginx -s reload" || s.ReloadTimeout.String() != "10s" {
 		t.Errorf("the defaults are %+v", s)
 	}

@@ -10,12 +10,15 @@
 // Guarantees:
 //   - A change is on disk before it is acknowledged, and in force when it is.
 //   - A route is never without an address that is up.
-//   - Nothing is sent twice: only a request whose connect failed, of which not a
-//     byte was sent or read, goes to another address.
+//   - Nothing that changes something is sent twice: only a request of which not a
+//     byte was sent goes over another connection or, when the connect was refused,
+//     to another address. What the client declared repeatable (GET, HEAD, OPTIONS,
+//     TRACE, an Idempotency-Key) net/http repeats on a connection that it reused.
 //   - Connections that a request left idle are closed as soon as their address
 //     is no longer up, so that no request meets a stopping process on one, and
 //     no stopping process waits for one.
-//   - Host, X-Real-IP, REMOTE-HOST, Forwarded, path query and Location pass
+//   - Host, X-Real-IP, REMOTE-HOST, Forwarded, path, query and Location pass
 //     unchanged; X-Forwarded-For gets the peer appended.
+//   - Of two changes of a route the one begun later wins, whenever they arrive.
 //   - The proxy outlives the bot: none of them is the other's child.
 package proxy

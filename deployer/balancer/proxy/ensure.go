@@ -24,7 +24,8 @@ const (
 // in a session of its own, with its output appended to logfile and without the
 // caller's environment: the process outlives the caller. It blocks until that
 // one answers, for 15 s at most. deploy.CodeFailed, with the end of its log,
-// when it ended instead; deploy.CodeTimeout when it never answered.
+// when it ended instead; deploy.CodeTimeout when it never answered, and then, as when ctx
+// ends, it is left running.
 func Ensure(ctx context.Context, socket string, argv []string, logfile string) error {
 	c := newClient(socket)
 	if _, err := c.ping(ctx); err == nil || ctx.Err() != nil {
