@@ -55,7 +55,7 @@ func (s State) brokenOnly(ev Event) State {
 	case KindAbandon:
 		s.Abandon = ev.By
 	case KindEnded:
-		if ev.Ending == Abandoned {
+		if endingKnown(ev.Ending) {
 			s.Ending, s.Report, s.Phase = ev.Ending, ev.Report, PhaseEnded
 		}
 	}

@@ -100,9 +100,6 @@ func (b *batch) contested(after deploy.Target) []deploy.Target {
 
 func (b *batch) ask(admit deploy.Admit, t deploy.Target) (v deploy.Verdict, err error) {
 	q := deploy.Queue{Live: b.env(t).live}
-	if q.Live.Target == (deploy.Target{}) {
-		q.Live.Target = t
-	}
 	for _, w := range b.turns(t) {
 		q.Waiting = append(q.Waiting, b.held(w.id).state)
 	}

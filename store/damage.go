@@ -51,6 +51,8 @@ func coded(op, subject string, err error) error {
 		return closed(op)
 	case errors.Is(err, bolt.ErrKeyTooLarge), errors.Is(err, bolt.ErrValueTooLarge), errors.Is(err, bolt.ErrKeyRequired):
 		return &deploy.Error{Code: deploy.CodeInvalid, Op: op, Subject: subject, Message: "a key is empty or something is too large to be stored", Err: err}
+	case errors.Is(err, fs.ErrPermission):
+		return &deploy.Error{Code: deploy.CodeRefused, Op: op, Subject: subject, Message: "the user that runs ipublish must own the state folder and all in it", Err: err}
 	}
 	return &deploy.Error{Code: deploy.CodeInternal, Op: op, Subject: subject, Err: err}
 }

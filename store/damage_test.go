@@ -1,11 +1,11 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,8 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	bolt "go.etcd.io/bbolt"
+	"time"
 
 	"ipublish/deploy"
 	"ipublish/store"
@@ -112,6 +111,11 @@ func TestAcceptedLossGoesOnWithNumbersThatWereNeverGiven(t *testing.T) {
 				if id <= 40 || s.LastSeq() <= 80 {
 					t.Errorf("the new deploy is %v at event %d", id, s.LastSeq())
 				}
+				events, err := s.Tail(context.Background(), 0, 1000)
+				must(t, err)
+				if last := events[len(events)-1]; last.Deploy != id {
+					t.Errorf("the journal ends with %v", last.Deploy)
+				}
 				must(t, s.Close())
 			}
 		})
@@ -139,12 +143,7 @@ func TestASecondOpenerIsToldWhoHoldsTheFolder(t *testing.T) {
 func TestADatabaseOfANewerFormIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	fillStore(t, dir, 1)
-	update(t, dir, func(tx *bolt.Tx) error {
-		key, content := []byte("schema"), []byte("99")
-		table := crc32.MakeTable(crc32.Castagnoli)
-		sum := crc32.Checksum(slices.Concat([]byte("meta\x00"), key, content), table)
-		return tx.Bucket([]byte("meta")).Put(key, append(binary.BigEndian.AppendUint32(nil, sum), content...))
-	})
+	rewrite(t, dir, "meta", []byte("schema"), func([]byte) []byte { return []byte("99") })
 	_, err := store.Open(dir, store.Options{AcceptLoss: true})
 	if deploy.CodeOf(err) != deploy.CodeRefused || !strings.Contains(deploy.MessageOf(err), "newer ipublish") {
 		t.Errorf("Open: %v", err)
@@ -284,6 +283,47 @@ func TestAnEnvironmentIsFoldedAnewWhenItsRecordIsDamaged(t *testing.T) {
 	}
 }
 
+func TestADeployOfANewerFormWaitsForAPersonAndHoldsUpNobody(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, store.Options{})
+	old, _, err := s.Submit(context.Background(), pushed(1))
+	must(t, err)
+	must(t, s.Close())
+	rewrite(t, dir, "journal", binary.BigEndian.AppendUint64(nil, s.LastSeq()), func(b []byte) []byte {
+		return bytes.Replace(b, []byte(`"v":1`), []byte(`"v":2`), 1)
+	})
+	s = open(t, dir, store.Options{})
+	next, fresh, err := s.Submit(context.Background(), pushed(101))
+	if err != nil || !fresh {
+		t.Fatal(next, fresh, err)
+	}
+	id, err := s.Claim(context.Background(), func(q deploy.Queue) deploy.Verdict {
+		for _, w := range q.Waiting {
+			if w.Broken != nil {
+				return deploy.Verdict{End: w.ID, Ending: deploy.Abandoned}
+			}
+		}
+		return deploy.Verdict{Take: q.Waiting[0].ID}
+	})
+	must(t, err)
+	st, err := s.State(old)
+	must(t, err)
+	if id != next || st.Broken == nil || st.Ending != deploy.Abandoned {
+		t.Errorf("claimed %v; the deploy of a newer form: %+v", id, st)
+	}
+}
+
+// tail reads the whole journal; one of which nothing can be read is damaged.
+func tail(s *store.Store) ([]deploy.Event, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	events, err := s.Tail(ctx, 0, 10000)
+	if deploy.CodeOf(err) == deploy.CodeTimeout {
+		err = &deploy.Error{Code: deploy.CodeDamaged, Op: "tail", Err: err}
+	}
+	return events, err
+}
+
 // truth is what a store held before it was damaged.
 type truth struct {
 	states map[deploy.ID]deploy.State
@@ -323,7 +363,7 @@ func (w truth) compare(t *testing.T, label string, s *store.Store) (whole bool) 
 	}
 	listed, err := s.History(nil, 0, len(w.states)+1)
 	fine("history", err, len(listed) == len(w.states))
-	events, err := s.Tail(context.Background(), 0, 10000)
+	events, err := tail(s)
 	fine("tail", err, uint64(len(events)) == s.LastSeq())
 	return whole
 }

@@ -160,7 +160,8 @@ func (d *database) found(m marker) error {
 		}
 		return errors.Join(
 			putMeta(tx, metaSchema, m.Schema), putMeta(tx, metaInstall, m.Install),
-			putMeta(tx, metaCounters, m.counters), putMeta(tx, metaQueued, 0))
+			putMeta(tx, metaCounters, m.counters), putMeta(tx, metaQueued, 0),
+			putMeta(tx, metaGaps, []gap{{After: 0, To: m.Seq}}))
 	})
 }
 
@@ -214,9 +215,24 @@ func (d *database) confirm(mark marker, o Options) (marker, error) {
 		if o.accept() != lossAccepted {
 			return marker{}, err
 		}
-		stored.counters = stored.counters.atLeast(mark.beyond())
+		return d.leap(stored, mark.beyond())
 	}
 	return stored, nil
+}
+
+// leap leaves numbers out that may have been given.
+func (d *database) leap(stored marker, to counters) (marker, error) {
+	from := stored.Seq
+	stored.counters = stored.counters.atLeast(to)
+	err := d.Update(func(tx *bolt.Tx) error {
+		var gaps []gap
+		if err := getMeta(tx, metaGaps, &gaps); err != nil {
+			gaps = nil
+		}
+		gaps = append(gaps, gap{After: from, To: stored.Seq})
+		return errors.Join(putMeta(tx, metaGaps, gaps), putMeta(tx, metaCounters, stored.counters))
+	})
+	return stored, coded("open", d.here.path, err)
 }
 
 func disagreement(path string, stored, mark marker) error {
@@ -240,7 +256,7 @@ func (d *database) identity() (marker, error) {
 			return err
 		}
 		if err := getMeta(tx, metaInstall, &m.Install); err != nil {
-			return err
+			return unusable(d.here.path, err.Error())
 		}
 		if err := getMeta(tx, metaCounters, &m.counters); err != nil {
 			m.counters = counters{}

@@ -1,11 +1,15 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -160,6 +164,17 @@ func update(t *testing.T, dir string, do func(tx *bolt.Tx) error) {
 	must(t, err)
 	must(t, db.Update(do))
 	must(t, db.Close())
+}
+
+// rewrite changes a record's content and gives it a right checksum.
+func rewrite(t *testing.T, dir, bucket string, key []byte, change func(content []byte) []byte) {
+	t.Helper()
+	update(t, dir, func(tx *bolt.Tx) error {
+		b := tx.Bucket([]byte(bucket))
+		content := change(bytes.Clone(b.Get(key)[4:]))
+		sum := crc32.Checksum(slices.Concat([]byte(bucket), []byte{0}, key, content), crc32.MakeTable(crc32.Castagnoli))
+		return b.Put(key, append(binary.BigEndian.AppendUint32(nil, sum), content...))
+	})
 }
 
 // spoil damages every record of a bucket.

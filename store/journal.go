@@ -80,28 +80,33 @@ func (s *Store) mayHave(id deploy.ID, afterN uint64) bool {
 
 func (s *Store) eventsAfter(id deploy.ID, afterN uint64) (events []deploy.Event, err error) {
 	err = s.read("read", id.String(), func(tx *bolt.Tx) (err error) {
-		if tx.Bucket([]byte(bucketDeploys)).Get(deployKey(id)) == nil {
-			return notFound("read", id)
+		if events, err = readEvents(tx, id, afterN); err != nil {
+			return err
 		}
-		events, err = readEvents(tx, id, afterN)
-		return err
+		recorded, err := readSummary(tx, id)
+		n := afterN + uint64(len(events))
+		if n == 0 || err == nil && recorded.N > n {
+			return complete(tx, id, n)
+		}
+		return nil
 	})
 	return events, err
 }
 
 // Tail returns at most limit events of all deploys with Seq > afterSeq, in order.
-// It blocks while there is none and ctx lives.
+// It blocks while there is none that can be read and ctx lives.
 //
-// deploy.CodeDamaged tells of records that cannot be read and were skipped; the
-// events are right nevertheless, and the next Tail goes on after the last of them.
+// deploy.CodeDamaged tells of records that are missing or cannot be read and were
+// skipped; the events are right nevertheless, and the next Tail goes on after the
+// last of them.
 func (s *Store) Tail(ctx context.Context, afterSeq uint64, limit int) ([]deploy.Event, error) {
 	if limit < 1 {
 		return nil, &deploy.Error{Code: deploy.CodeInvalid, Op: "tail", Message: "the limit must be at least 1"}
 	}
 	for {
 		changed := s.changes()
-		if s.LastSeq() > afterSeq {
-			events, err := s.tailAfter(afterSeq, limit)
+		if last := s.LastSeq(); last > afterSeq {
+			events, err := s.tailAfter(afterSeq, last, limit)
 			if len(events) > 0 || err != nil && deploy.CodeOf(err) != deploy.CodeDamaged {
 				return events, err
 			}
@@ -112,21 +117,54 @@ func (s *Store) Tail(ctx context.Context, afterSeq uint64, limit int) ([]deploy.
 	}
 }
 
-func (s *Store) tailAfter(afterSeq uint64, limit int) (events []deploy.Event, err error) {
-	var skipped []error
-	err = s.read("tail", "", func(tx *bolt.Tx) error {
+func (s *Store) tailAfter(afterSeq, last uint64, limit int) ([]deploy.Event, error) {
+	r := tailReader{next: afterSeq + 1}
+	err := s.read("tail", "", func(tx *bolt.Tx) error {
+		if err := getMeta(tx, metaGaps, &r.gaps); err != nil {
+			r.skipped = append(r.skipped, err)
+		}
 		cur := tx.Bucket([]byte(bucketJournal)).Cursor()
-		for k, v := cur.Seek(numberKey(afterSeq + 1)); k != nil && len(events) < limit; k, v = cur.Next() {
-			ev, err := unsealEvent(leading(k), v)
-			if err != nil {
-				skipped = append(skipped, err)
-				continue
-			}
-			events = append(events, ev)
+		for k, v := cur.Seek(numberKey(r.next)); k != nil && len(r.events) < limit; k, v = cur.Next() {
+			r.read(leading(k), v)
+		}
+		if len(r.events) < limit {
+			r.expect(last + 1)
 		}
 		return nil
 	})
-	return events, errors.Join(err, errors.Join(skipped...))
+	return r.events, errors.Join(err, errors.Join(r.skipped...))
+}
+
+// tailReader collects events in order of Seq and notices what is missing.
+type tailReader struct {
+	gaps    []gap
+	next    uint64 // Seq that is due
+	events  []deploy.Event
+	skipped []error
+}
+
+func (r *tailReader) read(seq uint64, record []byte) {
+	ev, err := unsealEvent(seq, record)
+	if err != nil {
+		r.skipped = append(r.skipped, err)
+		return
+	}
+	r.expect(seq)
+	r.events = append(r.events, ev)
+	r.next = seq + 1
+}
+
+// expect complains when records before seq are missing that were once given.
+func (r *tailReader) expect(seq uint64) {
+	due := r.next
+	for _, g := range r.gaps {
+		if g.After < due && due <= g.To {
+			due = g.To + 1
+		}
+	}
+	if due < seq && len(r.skipped) == 0 {
+		r.skipped = append(r.skipped, damaged("tail", name(bucketJournal, numberKey(due)), "the record is missing", nil))
+	}
 }
 
 // LastSeq returns the Seq of the newest event; 0 before the first one.

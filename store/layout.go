@@ -39,6 +39,7 @@ const (
 	metaSchema   = "schema"
 	metaInstall  = "install"
 	metaCounters = "counters"
+	metaGaps     = "gaps"   // numbers left out after an accepted loss
 	metaQueued   = "queued" // how many deploys are in the queue
 )
 
@@ -51,6 +52,12 @@ type counters struct {
 // atLeast raises both numbers to those of o.
 func (c counters) atLeast(o counters) counters {
 	return counters{ID: max(c.ID, o.ID), Seq: max(c.Seq, o.Seq)}
+}
+
+// gap is a range of Seq that was never given: After < Seq <= To.
+type gap struct {
+	After uint64 `json:"after"`
+	To    uint64 `json:"to"`
 }
 
 func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

@@ -51,6 +51,9 @@ func testClaim(t *testing.T, open Open) {
 		must(t, err)
 		equal(t, "claimed", got, id)
 	})
+}
+
+func testAsking(t *testing.T, open Open) {
 	t.Run("admit sees the environment and its queue in turn", func(t *testing.T) {
 		f := begin(t, open)
 		a := f.submit(person(production, "a", deploy.WantDeploy))
@@ -125,6 +128,9 @@ func testClaim(t *testing.T, open Open) {
 		}
 		equal(t, "environments", len(asked), 2)
 	})
+}
+
+func testVerdicts(t *testing.T, open Open) {
 	t.Run("a refused request ends with its reason and the claim goes on", func(t *testing.T) {
 		f := begin(t, open)
 		a := f.submit(person(production, "a", deploy.WantDeploy))

@@ -44,13 +44,18 @@ type Open func(t *testing.T, dir string, now func() time.Time) Store
 func Run(t *testing.T, open Open) {
 	t.Helper()
 	suites := map[string]func(*testing.T, Open){
-		"intake":  testIntake,
-		"claim":   testClaim,
-		"journal": testJournal,
-		"history": testHistory,
-		"outbox":  testOutbox,
-		"nonces":  testNonces,
-		"closing": testClosing,
+		"intake":    testIntake,
+		"queue":     testQueue,
+		"claim":     testClaim,
+		"asking":    testAsking,
+		"verdicts":  testVerdicts,
+		"journal":   testJournal,
+		"legality":  testLegality,
+		"following": testFollowing,
+		"history":   testHistory,
+		"outbox":    testOutbox,
+		"nonces":    testNonces,
+		"closing":   testClosing,
 	}
 	for name, suite := range suites {
 		t.Run(name, func(t *testing.T) { suite(t, open) })

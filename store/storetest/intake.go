@@ -65,6 +65,9 @@ func testIntake(t *testing.T, open Open) {
 		}
 		equal(t, "queue", f.waiting(production), []deploy.ID{next})
 	})
+}
+
+func testQueue(t *testing.T, open Open) {
 	t.Run("any request supersedes waiting housekeeping", func(t *testing.T) {
 		f := begin(t, open)
 		retire := f.submit(person(production, "lease", deploy.WantRetire))

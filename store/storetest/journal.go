@@ -47,6 +47,9 @@ func testJournal(t *testing.T, open Open) {
 		equal(t, "events", f.LastSeq(), 2)
 	})
 	t.Run("of many appends at one place exactly one succeeds", testRace(open))
+}
+
+func testLegality(t *testing.T, open Open) {
 	t.Run("nothing follows the end", func(t *testing.T) {
 		f := begin(t, open)
 		id := f.submit(person(production, "a", deploy.WantDeploy))
@@ -95,6 +98,9 @@ func testJournal(t *testing.T, open Open) {
 		f.repeated(push(production, "d1", "c7"), id)
 		equal(t, "claimed", f.claim(), id)
 	})
+}
+
+func testFollowing(t *testing.T, open Open) {
 	t.Run("events wake the one who waits for them", func(t *testing.T) {
 		f := begin(t, open)
 		id := f.submit(person(production, "a", deploy.WantDeploy))
