@@ -24,6 +24,8 @@ const (
 
 	// mapSize is reserved, not used, so that growing does not wait for readers.
 	mapSize = 256 << 20
+	// smallMapSize is that of stores without syncing: simulations open thousands.
+	smallMapSize = 1 << 20
 )
 
 // database is the open bbolt file with the file beside bbolt's own handle.
@@ -122,7 +124,7 @@ func openBolt(path string, o Options) (*database, error) {
 		},
 	}
 	if o.NoSync {
-		opts.NoSync, opts.NoGrowSync = true, true
+		opts.NoSync, opts.NoGrowSync, opts.InitialMmapSize = true, true, smallMapSize
 	} else {
 		opts.InitialMmapSize = mapSize
 	}

@@ -26,6 +26,7 @@ func watch(f *os.File, path string) (*watched, error) {
 // any more (somebody removed or replaced it, and what is written would be lost),
 // or when the file became shorter.
 func (w *watched) check() error {
+	largest := w.size.Load() // before the look: the file may grow during it
 	now, err := os.Stat(w.path)
 	switch {
 	case err != nil:
@@ -33,25 +34,27 @@ func (w *watched) check() error {
 	case !os.SameFile(now, w.info):
 		return damaged("write", w.path, "the file was replaced while ipublish was using it: nothing more is written; stop ipublish, put the right file back and start it again", nil)
 	}
-	return w.whole(now)
+	return w.whole(now, largest)
 }
 
 // checkOpen is check for the open file alone, wherever its path leads.
 func (w *watched) checkOpen(f *os.File) error {
+	largest := w.size.Load()
 	now, err := f.Stat()
 	if err != nil {
 		return closed("read")
 	}
-	return w.whole(now)
+	return w.whole(now, largest)
 }
 
-func (w *watched) whole(now os.FileInfo) error {
-	size, largest := now.Size(), w.size.Load()
+// whole wants the file not to be shorter than it was before the look.
+func (w *watched) whole(now os.FileInfo, largest int64) error {
+	size := now.Size()
 	if size < largest {
 		return damaged("use", w.path, fmt.Sprintf("the file was cut from %d to %d bytes while ipublish was using it: stop ipublish, restore the newest backup and start it again", largest, size), nil)
 	}
-	if size > largest {
-		w.size.CompareAndSwap(largest, size)
+	for seen := largest; size > seen && !w.size.CompareAndSwap(seen, size); {
+		seen = w.size.Load()
 	}
 	return nil
 }
