@@ -72,11 +72,11 @@ func (d *drive) catchUp(ctx context.Context) error {
 // append journals one event and folds it. On a conflict the state is caught up
 // and CodeConflict returned: decide again.
 func (d *drive) append(ctx context.Context, ev deploy.Event) error {
-	ev.At = time.Now()
+	ev.Deploy, ev.Target, ev.N, ev.V, ev.At = d.id, d.st.Target, d.st.N+1, deploy.EventVersion, time.Now()
 	err := d.engine.Journal.Append(d.id, d.st.N, ev)
 	switch {
 	case err == nil:
-		return d.catchUp(ctx)
+		d.st = d.st.Apply(ev)
 	case deploy.CodeOf(err) == deploy.CodeConflict:
 		if cerr := d.catchUp(ctx); cerr != nil {
 			return cerr

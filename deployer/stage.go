@@ -81,7 +81,8 @@ func (x *effects) stageOn(ctx context.Context, h Host, s deploy.Step) (bool, err
 		return false, err
 	}
 	defer r.Close()
-	if err := h.Put(ctx, path.Join(s.Dir+".partial", payload), 0o644, r); err != nil {
+	// A single file may be a program: it is left executable.
+	if err := h.Put(ctx, path.Join(s.Dir+".partial", payload), 0o755, r); err != nil {
 		return false, err
 	}
 	_, err = h.Run(ctx, script(landScript, s.Dir, s.Release.SHA256, payload, s.Release.Kind), nil)

@@ -48,6 +48,7 @@ func (r *rig) end(t *testing.T, id deploy.ID) {
 func (r *rig) first(t *testing.T) {
 	r.release(1, healthy)
 	r.end(t, r.push(t, 1))
+	r.prelude = r.world.Points()
 }
 
 func after(b sim.Behaviour, want deploy.Ending) scenario {
@@ -69,7 +70,10 @@ func named(name string, s scenario) scenario {
 func scenarios() []scenario {
 	ok, failed, reverted := deploy.Succeeded, deploy.Failed, deploy.Reverted
 	return []scenario{
-		{"first deploy", func(t *testing.T, r *rig) { r.first(t) }, []deploy.Ending{ok}},
+		{"first deploy", func(t *testing.T, r *rig) {
+			r.release(1, healthy)
+			r.push(t, 1)
+		}, []deploy.Ending{ok}},
 		named("second release", after(healthy, ok)),
 		named("never boots", after(sim.Behaviour{Silent: true}, failed)),
 		named("ends at once", after(sim.Behaviour{Exits: true}, failed)),

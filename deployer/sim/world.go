@@ -29,7 +29,6 @@ type World struct {
 	left       map[string]time.Time // when an address lost its traffic
 	busy       map[string][]time.Time
 	counters   map[string]deploy.Counter
-	generation int
 	file       string
 	behaviours map[string]Behaviour // by commit
 	branches   map[string]string    // tips

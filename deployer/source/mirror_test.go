@@ -306,9 +306,11 @@ func noise(n int) string {
 
 func TestGarbageInsteadOfGitIsUnavailable(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
-		"a web page":    func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "<html>Sign in</html>") },
-		"nothing":       func(http.ResponseWriter, *http.Request) {},
-		"an error":      func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, strings.Repeat("x", 1<<20), 502) },
+		"a web page": func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "<html>Sign in</html>") },
+		"nothing":    func(http.ResponseWriter, *http.Request) {},
+		"an error": func(rw http.ResponseWriter, _ *http.Request) {
+			http.Error(rw, strings.Repeat("x", 1<<20), http.StatusBadGateway)
+		},
 		"a cut answer":  func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "001e# service=git-upload-p") },
 		"a huge packet": func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "ffff", strings.Repeat("x", 70000)) },
 	} {

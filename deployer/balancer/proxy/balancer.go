@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"ipublish/deploy"
 	"ipublish/deployer"
@@ -36,7 +37,7 @@ func New(socket string, t deploy.Target, s json.RawMessage) (deployer.Balancer, 
 	set := settings{Listen: DefaultListen}
 	if len(s) > 0 {
 		if err := decodeStrict(s, &set); err != nil {
-			return nil, invalidSettings(t, "takes only listen, such as {listen: "+DefaultListen+"}", err)
+			return nil, invalidSettings(t, "takes only listen, such as {listen: "+DefaultListen+"}, not this: "+strings.TrimPrefix(err.Error(), "json: "), err)
 		}
 	}
 	if err := checkAddress(set.Listen); err != nil {
@@ -48,7 +49,7 @@ func New(socket string, t deploy.Target, s json.RawMessage) (deployer.Balancer, 
 // Route puts the step's table in force and reads it back.
 func (b *balancer) Route(ctx context.Context, s deploy.Step) error {
 	wanted := b.wanted(s)
-	if _, err := b.client.put(ctx, wanted); err != nil {
+	if err := b.client.put(ctx, wanted); err != nil {
 		return b.wrap("route", err)
 	}
 	got, err := b.client.get(ctx, wanted.Name)

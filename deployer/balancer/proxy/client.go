@@ -41,13 +41,13 @@ func (c client) ping(ctx context.Context) (p ping, err error) {
 
 // put takes a turn and sets the route in it: of two calls for one route the
 // later one wins, also when the earlier one was given up and arrives afterwards.
-func (c client) put(ctx context.Context, r route) (s status, err error) {
+func (c client) put(ctx context.Context, r route) error {
 	var t turn
 	if err := c.call(ctx, http.MethodPost, "/v1/turns/"+url.PathEscape(r.Name), nil, &t); err != nil {
-		return s, err
+		return err
 	}
 	path := routePath(r.Name) + "?turn=" + strconv.FormatUint(t.Turn, 10)
-	return s, c.call(ctx, http.MethodPut, path, r, &s)
+	return c.call(ctx, http.MethodPut, path, r, &status{})
 }
 
 func (c client) get(ctx context.Context, name string) (s status, err error) {

@@ -217,7 +217,7 @@ func TestADamagedRecordHidesNoOtherAndIsKeptUntilItsRouteIsSetAnew(t *testing.T)
 	if got, err := post(fresh(t), "http://"+good.Listen, "x"); err != nil || got != a.addr {
 		t.Errorf("the good route answered %q, %v", got, err)
 	}
-	if _, err := newClient(p.socket).put(t.Context(), route{Name: "web/production", Listen: freeAddr(t), Up: []string{a.addr}}); err != nil {
+	if err := newClient(p.socket).put(t.Context(), route{Name: "web/production", Listen: freeAddr(t), Up: []string{a.addr}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, damaged, err := stateFile(state).load(); err != nil || len(damaged) != 1 {
@@ -279,9 +279,8 @@ func TestAtItsEndRunningRequestsAreAnsweredAndASuccessorServesMeanwhile(t *testi
 	}()
 	<-arrived
 	p.stop()
-	successor := &served{}
 	eventually(t, "a successor may start", func() bool { _, err := os.Stat(p.socket); return err != nil })
-	successor = serveProxyWith(t, Options{Socket: p.socket, StateFile: p.state})
+	successor := serveProxyWith(t, Options{Socket: p.socket, StateFile: p.state})
 	if got, err := newClient(successor.socket).get(t.Context(), shop.String()); err != nil || !got.Listening {
 		t.Errorf("the successor serves %+v, %v", got, err)
 	}

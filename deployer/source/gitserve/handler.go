@@ -2,6 +2,7 @@ package gitserve
 
 import (
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,7 +33,7 @@ func Init(dir string) error {
 		Bare:        true,
 		InitOptions: git.InitOptions{DefaultBranch: plumbing.Main},
 	})
-	if err == git.ErrRepositoryAlreadyExists {
+	if errors.Is(err, git.ErrRepositoryAlreadyExists) {
 		return nil
 	}
 	return err
