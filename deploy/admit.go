@@ -25,14 +25,14 @@ type Admit func(q Queue) Verdict
 // Admission is the rule of the queue: a typed ref is resolved at once, turn or
 // not; an automatic request is claimed only as its branch's tip, as asked when
 // its turn came; authority is checked again. allowed gives nil or the refusal;
-// asked reports whether a lookup of that deploy is already under way.
-func Admission(allowed func(Request) *Error, asked func(ID) bool) Admit {
+// asked reports whether a newer answer for that deploy is on its way already.
+func Admission(allowed func(Request) *Error, asked func(State) bool) Admit {
 	return func(q Queue) Verdict {
 		for _, w := range q.Waiting {
 			if w.Broken != nil {
 				return Verdict{End: w.ID, Ending: Failed, Err: w.Broken}
 			}
-			if w.unresolved() && !asked(w.ID) {
+			if w.unresolved() && !asked(w) {
 				return Verdict{Lookup: w.ID}
 			}
 		}
@@ -40,7 +40,7 @@ func Admission(allowed func(Request) *Error, asked func(ID) bool) Admit {
 			return Verdict{}
 		}
 		v := admitNext(q, q.Waiting[0], allowed)
-		if v.Lookup != 0 && asked(v.Lookup) {
+		if v.Lookup != 0 && asked(q.Waiting[0]) {
 			return Verdict{}
 		}
 		return v

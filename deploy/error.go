@@ -130,10 +130,11 @@ func CodeOf(err error) Code {
 }
 
 // MessageOf returns the sentence for people: the outermost Message in the
-// chain, else the error's text.
+// chain, through joined errors too, else the error's text.
 func MessageOf(err error) string {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		if de, ok := e.(*Error); ok && de.Message != "" {
+	var de *Error
+	for e := err; errors.As(e, &de); e = de.Err {
+		if de.Message != "" {
 			return de.Message
 		}
 	}

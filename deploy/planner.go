@@ -162,6 +162,11 @@ func (p planning) runs(slot Slot, rel Release) bool {
 	return true
 }
 
+// alive reports whether any host's slot still runs something.
+func (p planning) alive(slot Slot) bool {
+	return slices.ContainsFunc(p.obs.Slots[slot], Instance.Running)
+}
+
 // warm reports whether the slot still holds the release in the very processes that passed the gate.
 func (p planning) warm(slot Slot, rel Release) bool {
 	w := p.live.Warm
@@ -181,11 +186,23 @@ func (p planning) plan(rel Release) Plan {
 	}
 }
 
+// replacing is a plan that takes over from the old slot. Where nothing of the
+// old release is left, as after a reboot, no front door can answer and it can
+// neither be gone back to nor kept warm: the deploy is the way out.
+func (p planning) replacing(rel Release) Plan {
+	plan := p.plan(rel)
+	if plan.OldSlot != "" && !p.alive(plan.OldSlot) {
+		plan.Notes = []string{fmt.Sprintf("%s on %s was not running any more, so there is nothing to go back to", plan.Old.Commit.Short(), plan.OldSlot)}
+		plan.OldSlot = ""
+	}
+	return plan
+}
+
 // blueGreen plans the one way a release goes live; obtain gives the steps that
 // bring its bytes to the hosts.
 func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) Plan {
-	plan := p.plan(rel)
-	if p.env.Verify != nil && plan.OldSlot != "" {
+	plan := p.replacing(rel)
+	if p.env.Verify != nil && plan.OldSlot != "" && p.st.Request.Force == "" {
 		plan.Steps = append(plan.Steps, p.step(OpFront, 30*time.Second))
 	}
 	hold := p.app.Health.MinHealthyTime

@@ -41,11 +41,8 @@ type Actor struct {
 	Name string `json:"name,omitempty"` // for display only, hostile text
 }
 
-// System is the actor of what ipublish does by itself.
-var systemActor = Actor{ID: "ipublish", Name: "ipublish"}
-
 // SystemActor returns the actor of what ipublish does by itself.
-func SystemActor() Actor { return systemActor }
+func SystemActor() Actor { return Actor{ID: "ipublish", Name: "ipublish"} }
 
 // String gives the name, else the id.
 func (a Actor) String() string {
@@ -58,21 +55,20 @@ func (a Actor) String() string {
 // Request is one accepted wish. Key makes it exactly-once: a second request
 // with a Key that was seen is answered with the first one's ID.
 type Request struct {
-	ID      ID       `json:"id,omitempty"` // given by the store
-	App     string   `json:"app"`
-	Env     string   `json:"env"`
-	Want    Want     `json:"want"`
-	Ref     string   `json:"ref,omitempty"`     // as typed or pushed; empty: the environment's branch
-	Commit  string   `json:"commit,omitempty"`  // full hash; known at once for a push, resolved later for a typed ref
-	Title   string   `json:"title,omitempty"`   // the head commit's first line, where a push told it; hostile text
-	Author  string   `json:"author,omitempty"`  // of that commit
-	Release string   `json:"release,omitempty"` // rollback: wanted release or commit; empty: the newest good one
-	By      Actor    `json:"by"`
-	Auto    bool     `json:"auto,omitempty"`   // from a push or a poll: superseded by a newer one, still-the-tip checked
-	Key     string   `json:"key"`              // e.g. "github:72d3162e-cc78-11e3-81ab-4c9367dc0958"
-	Force   string   `json:"force,omitempty"`  // the reason given with --force
-	Origin  string   `json:"origin,omitempty"` // channel the command came from; told besides the environment's channels
-	Without []HostID `json:"without,omitempty"`
+	ID      ID     `json:"id,omitempty"` // given by the store
+	App     string `json:"app"`
+	Env     string `json:"env"`
+	Want    Want   `json:"want"`
+	Ref     string `json:"ref,omitempty"`     // as typed or pushed; empty: the environment's branch
+	Commit  string `json:"commit,omitempty"`  // full hash; known at once for a push, resolved later for a typed ref
+	Title   string `json:"title,omitempty"`   // the head commit's first line, where a push told it; hostile text
+	Author  string `json:"author,omitempty"`  // of that commit
+	Release string `json:"release,omitempty"` // rollback: wanted release or commit; empty: the newest good one
+	By      Actor  `json:"by"`
+	Auto    bool   `json:"auto,omitempty"`   // from a push or a poll: superseded by a newer one, still-the-tip checked
+	Key     string `json:"key"`              // e.g. "github:72d3162e-cc78-11e3-81ab-4c9367dc0958"
+	Force   string `json:"force,omitempty"`  // the reason given with --force
+	Origin  string `json:"origin,omitempty"` // channel the command came from; told besides the environment's channels
 
 	At time.Time `json:"at,omitzero"` // wall time of acceptance, set by the store's caller
 }

@@ -51,13 +51,11 @@ type Step struct {
 	Stop    Duration   `json:"stop,omitempty"`    // SIGTERM to SIGKILL
 
 	// Bound at execution, never journaled.
-	App     string            `json:"-"`
-	EnvName string            `json:"-"`
-	Env     map[string]string `json:"-"` // the app's environment with references resolved: secret
-	Deploy  ID                `json:"-"`
+	Env    map[string]string `json:"-"` // the app's environment with references resolved: secret
+	Deploy ID                `json:"-"`
 }
 
-// Subject gives what the step is about: its slot, else its hosts' number is told by the caller.
+// Subject gives what the step is about: its slot; empty where it has none.
 func (s Step) Subject() string { return string(s.Slot) }
 
 // Instance is what Observe saw of one slot on one host.

@@ -8,6 +8,9 @@ import (
 	"ipublish/deploy"
 )
 
+// reachPatience is how long the balancer's machine may take to reach a healthy instance.
+const reachPatience = 10 * time.Second
+
 // bootPause is the longest pause between two probes until the first pass.
 const bootPause = 50 * time.Millisecond
 
@@ -26,7 +29,45 @@ func (x *effects) check(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 		g := &gate{host: h, id: id, runtime: rt, step: s, health: x.settings.Health}
 		return g.pass(ctx)
 	})
+	if err == nil {
+		err = x.reached(ctx, s)
+	}
 	return deploy.Evidence{Instances: in}, err
+}
+
+// reached proves that the balancer's own machine reaches what is about to get
+// traffic at the address it will use. On the way back nothing is asked: the old
+// slot had traffic there.
+func (x *effects) reached(ctx context.Context, s deploy.Step) error {
+	b, err := x.balancer()
+	from, ok := b.(Reacher)
+	if err != nil || !ok || x.drive.st.Undo != nil {
+		return err
+	}
+	for _, t := range x.routeOf(s).Targets {
+		if t.Slot != s.Slot || !t.Up {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, reachPatience)
+		err := retry(limited, func(ctx context.Context) error {
+			_, err := probeHealth(ctx, from, t.Addr, x.settings.Health, s.Release)
+			return transient(err)
+		})
+		cancel()
+		if err != nil {
+			return &deploy.Error{Code: deploy.CodeRefused, Op: "reach", Subject: t.Addr, Err: err,
+				Message: fmt.Sprintf("%s is healthy on its host, but the balancer's machine does not get this answer at %s (%s): correct the host's address, or open the port", s.Slot, t.Addr, deploy.MessageOf(err))}
+		}
+	}
+	return nil
+}
+
+// transient makes a failed probe one that is worth repeating.
+func transient(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &deploy.Error{Code: deploy.CodeUnavailable, Message: deploy.MessageOf(err), Err: err}
 }
 
 // gate watches one instance until it has passed or failed.

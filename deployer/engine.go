@@ -27,16 +27,14 @@ type Options struct {
 // Engine runs the deploys of all environments.
 type Engine struct {
 	Options
-	drives sync.WaitGroup
-
-	mu      sync.Mutex
-	looking map[deploy.ID]bool
+	drives  sync.WaitGroup
+	lookups lookups
 	changed chan struct{} // a deploy ended: leases may have changed
 }
 
 // New returns an engine that does nothing until Run.
 func New(o Options) *Engine {
-	return &Engine{Options: o, looking: map[deploy.ID]bool{}, changed: make(chan struct{}, 1)}
+	return &Engine{Options: o, lookups: lookups{since: map[deploy.ID]uint64{}}, changed: make(chan struct{}, 1)}
 }
 
 // Run resumes what was running, then claims and drives requests until ctx
@@ -61,14 +59,14 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // claim takes one request after another until ctx ends.
 func (e *Engine) claim(ctx context.Context) error {
-	admit := deploy.Admission(e.Authorize, e.isLooking)
+	rule := deploy.Admission(e.Authorize, e.lookups.asked)
+	admit := func(q deploy.Queue) deploy.Verdict { return e.lookups.remember(q, rule(q)) }
 	for {
 		id, err := e.Journal.Claim(ctx, admit)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case deploy.CodeOf(err) == deploy.CodeLookup:
-			e.setLooking(id, true)
 			e.spawn(ctx, id, e.lookup)
 		case err != nil:
 			return err
@@ -104,22 +102,6 @@ func wait(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-ctx.Done():
 		return false
-	}
-}
-
-func (e *Engine) isLooking(id deploy.ID) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.looking[id]
-}
-
-func (e *Engine) setLooking(id deploy.ID, on bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if on {
-		e.looking[id] = true
-	} else {
-		delete(e.looking, id)
 	}
 }
 

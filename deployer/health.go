@@ -20,9 +20,9 @@ const bodyLimit = 64 << 10
 // maxRedirects is how many redirects a probe follows, as curl -L in the same place.
 const maxRedirects = 5
 
-// probeHealth asks the instance once, over a connection made on its host. The
+// probeHealth asks the instance once, over a connection that h makes. The
 // status is that of the final answer; the error says why this is no pass.
-func probeHealth(ctx context.Context, h Host, addr string, want deploy.Health, r deploy.Release) (int, error) {
+func probeHealth(ctx context.Context, h Reacher, addr string, want deploy.Health, r deploy.Release) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, want.Timeout.D())
 	defer cancel()
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) { return h.Dial(ctx, network, addr) }

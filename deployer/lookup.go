@@ -2,6 +2,7 @@ package deployer
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"ipublish/deploy"
@@ -14,7 +15,6 @@ const lookupPatience = 10 * time.Minute
 // lookup asks the remote for the commit or the tip of a waiting request and
 // journals the answer, which wakes the claim.
 func (e *Engine) lookup(ctx context.Context, id deploy.ID) error {
-	defer e.setLooking(id, false)
 	d := &drive{engine: e, id: id}
 	if err := d.catchUp(ctx); err != nil {
 		return err
@@ -54,4 +54,34 @@ func (e *Engine) resolve(ctx context.Context, st deploy.State) (deploy.Commit, e
 		return err
 	})
 	return c, err
+}
+
+// lookups remembers which requests are being asked about, and what was known
+// when the asking began: a newer answer ends it.
+type lookups struct {
+	mu    sync.Mutex
+	since map[deploy.ID]uint64 // ResolvedSeq when asked
+}
+
+// asked reports whether an answer newer than the state's is on its way.
+func (l *lookups) asked(w deploy.State) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seq, ok := l.since[w.ID]
+	return ok && seq == w.ResolvedSeq
+}
+
+// remember notes the lookup that a verdict orders, and forgets what is taken or ended.
+func (l *lookups) remember(q deploy.Queue, v deploy.Verdict) deploy.Verdict {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range q.Waiting {
+		switch w.ID {
+		case v.Lookup:
+			l.since[w.ID] = w.ResolvedSeq
+		case v.Take, v.End:
+			delete(l.since, w.ID)
+		}
+	}
+	return v
 }

@@ -88,6 +88,14 @@ type Balancer interface {
 	Observe(ctx context.Context, s deploy.Step) (deploy.Evidence, error)
 }
 
+// Reacher is a Balancer that can dial from the machine it runs on. Where it is
+// one, the engine proves before the switch that the balancer itself reaches
+// the instances at their addresses.
+type Reacher interface {
+	// Dial connects from the balancer's machine, as Host.Dial does.
+	Dial(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
 // Source turns refs into commits and commits into artifacts, for one repository.
 type Source interface {
 	// Resolve asks the remote for the newest commit of a branch, tag or commit

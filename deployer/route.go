@@ -79,7 +79,7 @@ func (x *effects) front(ctx context.Context) (deploy.Evidence, error) {
 	err := x.probeFront(ctx, sum)
 	if err != nil {
 		err = &deploy.Error{Code: deploy.CodeRefused, Op: "front", Subject: x.settings.Verify.URL,
-			Message: "the front door does not answer as it is, so nothing was changed: " + deploy.MessageOf(err), Err: err}
+			Message: "the front door does not answer as it is, so nothing was changed (--force \"why\" deploys all the same): " + deploy.MessageOf(err), Err: err}
 	}
 	return deploy.Evidence{Probe: sum}, err
 }

@@ -35,7 +35,7 @@ func (d *drive) run(ctx context.Context) error {
 // bind completes a step with what is known only at execution.
 func (d *drive) bind(s deploy.Step) deploy.Step {
 	s.Release = d.st.Artifact(s.Release)
-	s.App, s.EnvName, s.Deploy = d.st.Target.App, d.st.Target.Env, d.id
+	s.Deploy = d.id
 	if s.Op == deploy.OpDrain {
 		spent := deploy.Duration(d.spent())
 		s.Hold, s.Limit = max(s.Hold-spent, 0), max(s.Limit-spent, deploy.Duration(time.Minute))

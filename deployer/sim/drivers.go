@@ -241,7 +241,7 @@ func (b Balancer) route(s deploy.Step) error {
 	if !slices.Contains(slices.Collect(maps.Values(next)), true) {
 		w.violate("I1 serve: an empty table is written by %s", s.Deploy)
 	}
-	for addr := range w.up {
+	for _, addr := range slices.Sorted(maps.Keys(w.up)) {
 		if w.up[addr] && !next[addr] {
 			w.left[addr], w.busy[addr] = time.Now(), nil
 			for range r.IntN(4) {

@@ -160,6 +160,7 @@ func (r *rig) start(t *testing.T) {
 	done := r.done
 	r.mu.Unlock()
 	go func() { done <- deployer.New(o).Run(ctx) }()
+	synctest.Wait()
 }
 
 // crash is called by the world in the middle of a call of the bot.

@@ -82,7 +82,9 @@ func swarm(seed uint64) setup {
 	if seed%5 == 0 {
 		s.rates.Refuse, s.rates.Gone = 0.01, 0.005
 	}
-	fakes := []string{"journal", "journal", "claim", "balancer", "runtime:web-1", "host:web-1", "source", "front"}
+	// Claims run beside everything else, so a crash there has no one history;
+	// the exhaustive test crashes at each of them.
+	fakes := []string{"journal", "journal", "journal", "balancer", "runtime:web-1", "host:web-1", "source", "front"}
 	for i := range seed % 4 {
 		n := seed*7919 + i*104729
 		s.crashAt = append(s.crashAt, sim.Boundary{Fake: fakes[n%uint64(len(fakes))], N: int(n / 8 % 60)})
@@ -111,7 +113,7 @@ func TestTheSameSeedReplaysTheSameJournal(t *testing.T) {
 	for seed := uint64(1); seed <= 20; seed++ {
 		one, two := run(t, swarm(seed)), run(t, swarm(seed))
 		if one.journal != two.journal {
-			t.Fatalf("seed %d gave two histories, from here on:\n%s", seed, parting(one.story, two.story))
+			t.Fatalf("seed %d gave two histories, from here on:\n%s", seed, parting(one.journal, two.journal))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package nginx
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"slices"
 
 	"ipublish/deploy"
@@ -37,6 +38,11 @@ func New(section json.RawMessage, t deploy.Target, host deployer.Host) (deployer
 func HostName(section json.RawMessage) (string, error) {
 	s, err := readSettings(section)
 	return s.Host, err
+}
+
+// Dial connects from nginx's host, as deployer.Host.Dial does.
+func (b *balancer) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return b.host.Dial(ctx, network, addr)
 }
 
 // Route makes exactly the Up targets of step receive new requests: it writes

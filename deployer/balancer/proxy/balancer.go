@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,4 +130,13 @@ func (b *balancer) wrap(op string, err error) error {
 
 func invalidSettings(t deploy.Target, message string, err error) error {
 	return &deploy.Error{Code: deploy.CodeInvalid, Op: "open balancer", Subject: t.String(), Message: "balancer proxy " + message, Err: err}
+}
+
+// Dial connects from this machine, where the proxy runs too.
+func (b *balancer) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, &deploy.Error{Code: deploy.CodeUnavailable, Op: "dial", Subject: addr, Err: err}
+	}
+	return c, nil
 }

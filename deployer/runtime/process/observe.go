@@ -31,7 +31,7 @@ if [ -n "$missing" ]; then
 	if [ -n "$owned" ]; then echo owned; elif [ "$owner" -gt 0 ]; then printf 'command %s\n' "$(command_of "$owner")"; fi
 fi
 echo log
-[ ! -r "$home/log" ] || tail -c 4097 "$home/log"
+lastlog 4097
 `
 
 // maxLog is how much of the program's output Observe returns, in bytes.

@@ -144,6 +144,12 @@ command_of() {
 	printf '%s' "$c"
 } 2>/dev/null
 
+# lastlog BYTES: the end of what was logged since the last start, which marks it.
+lastlog() {
+	[ ! -r "$home/log" ] || tail -c "$1" "$home/log" |
+		awk '/^=== ipublish starts / { b = ""; next } { b = b $0 "\n" } END { printf "%s", b }'
+}
+
 # lock: the slot is this script's and its children's until descriptor 9 closes.
 lock() {
 	exec 9>>"$home/lock"

@@ -75,7 +75,7 @@ line=
 if [ -f "$home/log" ] && [ "$(wc -c <"$home/log")" -gt 10485760 ]; then
 	mv -f "$home/log" "$home/log.1" || exit 1
 fi
-(umask 027 && : >>"$home/log") || exit 1
+(umask 027 && printf '=== ipublish starts %s %s\n' "$wantkey" "$(date -u +%FT%TZ)" >>"$home/log") || exit 1
 (umask 077 && rm -f "$home/env.tmp" && printf '%s\n' "$env" >"$home/env.tmp") && mv -f "$home/env.tmp" "$home/env" || exit 1
 if [ -n "$prepare" ]; then
 	told=$(sh -c "$prepare" sh "$@" 2>&1)
@@ -88,7 +88,7 @@ told=$(setsid -f env -i PATH="${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 	USER="${USER:-}" LOGNAME="${LOGNAME:-${USER:-}}" LANG="${LANG:-C.UTF-8}" ${TZ:+TZ="$TZ"} \
 	sh -c "$launch" sh "$home" "$wantdir" "$wantport" "$wantkey" "$wantsha" "$@" 3>&1 >>"$home/log" 2>&1 </dev/null)
 printf '%s\n' "${told:-died}"
-case $told in started) ;; *) tail -c 2048 "$home/log" 2>/dev/null ;; esac
+case $told in started) ;; *) lastlog 2048 ;; esac
 exit 0
 `
 
