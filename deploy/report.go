@@ -50,7 +50,7 @@ func (r *Report) blame(s State, rel Release) {
 		return
 	}
 	switch op := Op(s.Err.Op); {
-	case s.Err.Code == CodeUnhealthy && (op == OpCheck || op == OpBake), s.Err.Code == CodeFailed && op == OpStart:
+	case s.Err.Code == CodeUnhealthy && (op == OpCheck || op == OpRoute || op == OpBake), s.Err.Code == CodeFailed && op == OpStart:
 		r.Failed = []Release{rel}
 	}
 }

@@ -22,6 +22,9 @@ func (x *effects) route(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 	}
 	var ev deploy.Evidence
 	err = retry(ctx, func(ctx context.Context) error {
+		if err := x.stillHealthy(ctx, s); err != nil {
+			return err
+		}
 		if err := b.Route(ctx, s); err != nil {
 			return err
 		}
@@ -36,6 +39,27 @@ func (x *effects) route(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 	}
 	ev.Probe, err = x.verifySwitch(ctx)
 	return ev, err
+}
+
+// stillHealthy probes once more, right before the switch, what passed the gate a
+// moment or a few attempts ago. On the way back the check just before is enough.
+func (x *effects) stillHealthy(ctx context.Context, s deploy.Step) error {
+	if x.drive.st.Undo != nil {
+		return nil
+	}
+	_, err := eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (int, error) {
+		h, err := x.host(id)
+		if err != nil {
+			return 0, err
+		}
+		for range 2 {
+			if _, err = probeHealth(ctx, h, "127.0.0.1:"+portText(s.Port), x.settings.Health, s.Release); err == nil {
+				break
+			}
+		}
+		return 0, err
+	})
+	return err
 }
 
 // verifyRoute compares the balancer's evidence with the step.
