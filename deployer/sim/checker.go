@@ -147,7 +147,16 @@ func (w *World) Final(live deploy.Live) {
 	if live.Active != 0 {
 		w.violate("I15 one ending: %s still holds the environment at the end", live.Active)
 	}
-	w.checkLeftovers(live)
+	if !w.abandoned {
+		w.checkLeftovers(live)
+	}
+}
+
+// Abandoned tells that a person gave a deploy up: what it left is theirs.
+func (w *World) Abandoned() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.abandoned = true
 }
 
 // doomed reports whether the commit's processes go bad by themselves.

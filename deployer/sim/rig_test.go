@@ -302,10 +302,14 @@ func (r *rig) judge(t *testing.T) result {
 	if err != nil {
 		t.Fatal(err)
 	}
+	all := r.all(t)
+	if slices.ContainsFunc(all, func(st deploy.State) bool { return st.Ending == deploy.Abandoned }) {
+		r.world.Abandoned()
+	}
 	r.world.Final(live)
 	var res result
 	var text, story strings.Builder
-	for _, st := range r.all(t) {
+	for _, st := range all {
 		events, err := r.store.Events(t.Context(), st.ID, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -41,6 +41,7 @@ type World struct {
 	crashed    bool
 	faultsEnd  time.Time
 	violations []string
+	abandoned  bool
 	drainTime  time.Duration
 	minHold    time.Duration
 }
