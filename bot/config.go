@@ -24,19 +24,21 @@ func (c Config) app(name string) (deploy.App, bool) {
 	return c.Apps[i], true
 }
 
-func (c Config) environment(t deploy.Target) (deploy.Environment, bool) {
+// environment gives the zero Environment for an unknown target.
+func (c Config) environment(t deploy.Target) deploy.Environment {
 	a, ok := c.app(t.App)
 	if !ok {
-		return deploy.Environment{}, false
+		return deploy.Environment{}
 	}
-	return a.Environment(t.Env)
+	e, _ := a.Environment(t.Env)
+	return e
 }
 
 // scope gives what a command from the channel may be about.
 func (c Config) scope(channel string) Scope {
 	s := Scope{Apps: c.Apps}
 	for _, t := range s.all() {
-		if e, _ := c.environment(t); channel != "" && slices.Contains(e.Channels, channel) {
+		if e := c.environment(t); channel != "" && slices.Contains(e.Channels, channel) {
 			s.Bound = append(s.Bound, t)
 		}
 	}

@@ -11,6 +11,9 @@ import (
 const (
 	// spacing is the least time between two messages to one channel.
 	spacing = 1200 * time.Millisecond
+	// gathering lets the events of a burst come in before the letters are read:
+	// there may be thousands of them.
+	gathering = 50 * time.Millisecond
 	// remembered is how long the timing of a message is kept after its last try.
 	remembered = 2 * time.Minute
 	// idleWait is how long to sleep where nothing is due; any event wakes.
@@ -74,6 +77,7 @@ func (d *dispatcher) run(ctx context.Context, wake <-chan struct{}) error {
 			timer.Stop()
 			return nil
 		case <-wake:
+			sleep(ctx, gathering)
 		case r := <-d.results:
 			d.settle(r, time.Now())
 		case <-timer.C:

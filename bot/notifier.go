@@ -148,7 +148,7 @@ func (n *Notifier) channels(ev deploy.Event) ([]string, error) {
 	if s.Request.Housekeeping() && s.Err == nil {
 		return nil, nil
 	}
-	env, _ := n.Config().environment(ev.Target)
+	env := n.Config().environment(ev.Target)
 	all := slices.Clone(env.Channels)
 	if s.Request.Origin != "" {
 		all = append(all, s.Request.Origin)

@@ -22,7 +22,7 @@ func planText(p deploy.Plan) string {
 		lines = append(lines, proofLine(p.Settings), waitsLine(p))
 	}
 	for _, n := range p.Notes {
-		lines = append(lines, "note: "+hostile.Line(n, 500))
+		lines = append(lines, "note: "+hostile.Line(strings.TrimPrefix(n, "nothing to do: "), 500))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -35,7 +35,7 @@ func planHead(p deploy.Plan) string {
 	if !p.Release.IsZero() {
 		head += fmt.Sprintf(" %s to %s", commitText(p.Release.Commit), p.Slot)
 	}
-	if !p.Old.IsZero() {
+	if !p.Old.IsZero() && p.OldSlot != "" {
 		head += fmt.Sprintf("; %s on %s serves until the switch", commitText(p.Old.Commit), p.OldSlot)
 	}
 	return head

@@ -212,7 +212,7 @@ func whatText(cfg Config, r deploy.Request) string {
 	case r.Ref != "":
 		return place + " " + hostile.Line(r.Ref, 60)
 	}
-	e, _ := cfg.environment(r.Target())
+	e := cfg.environment(r.Target())
 	return strings.TrimSpace(place + " " + e.Branch)
 }
 

@@ -3,7 +3,6 @@ package bot
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"slices"
 	"sync"
 	"testing"
@@ -212,7 +211,7 @@ func (m *memory) Sent(l deploy.Letter) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known := m.letters[envelopeOf(l)]
-	known.Ref, known.SentN, known.Data = l.Ref, l.SentN, json.RawMessage(slices.Clone(l.Data))
+	known.Ref, known.SentN, known.Data = l.Ref, l.SentN, slices.Clone(l.Data)
 	m.letters[envelopeOf(l)] = known
 	return nil
 }

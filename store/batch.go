@@ -28,10 +28,6 @@ func newBatch(tx *bolt.Tx, base *picture, now func() time.Time) *batch {
 	return b
 }
 
-func (b *batch) get(bucket string, key []byte) ([]byte, error) {
-	return unseal(bucket, key, b.tx.Bucket([]byte(bucket)).Get(key))
-}
-
 func (b *batch) put(bucket string, key, content []byte) error {
 	b.writes++
 	return b.tx.Bucket([]byte(bucket)).Put(key, seal(bucket, key, content))

@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
-	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"ipublish/deploy"
 )
@@ -47,9 +47,9 @@ func coded(op, subject string, err error) error {
 	switch {
 	case err == nil || errors.As(err, &known):
 		return err
-	case errors.Is(err, bolt.ErrDatabaseNotOpen):
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
 		return closed(op)
-	case errors.Is(err, bolt.ErrKeyTooLarge), errors.Is(err, bolt.ErrValueTooLarge), errors.Is(err, bolt.ErrKeyRequired):
+	case errors.Is(err, bolterrors.ErrKeyTooLarge), errors.Is(err, bolterrors.ErrValueTooLarge), errors.Is(err, bolterrors.ErrKeyRequired):
 		return &deploy.Error{Code: deploy.CodeInvalid, Op: op, Subject: subject, Message: "a key is empty or something is too large to be stored", Err: err}
 	case errors.Is(err, fs.ErrPermission):
 		return &deploy.Error{Code: deploy.CodeRefused, Op: op, Subject: subject, Message: "the user that runs ipublish must own the state folder and all in it", Err: err}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"ipublish/deploy"
 )
@@ -143,10 +144,10 @@ func openBolt(path string, o Options) (*database, error) {
 
 func opening(path string, err error) error {
 	switch {
-	case errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return &deploy.Error{Code: deploy.CodeRefused, Op: "open", Subject: path, Err: err,
 			Message: "another process has the database open: stop it first"}
-	case errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrChecksum), errors.Is(err, bolt.ErrVersionMismatch):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return unusable(path, err.Error())
 	}
 	return coded("open", path, err)

@@ -16,7 +16,7 @@ import (
 	"ipublish/deploy"
 )
 
-// ErrUnreachable: no server answered. Exit code 4.
+// ErrUnreachable says that no server answered. Exit code 4.
 var ErrUnreachable = errors.New("the server does not answer")
 
 // Client is one server's API.
@@ -45,6 +45,17 @@ func (c *Client) Command(ctx context.Context, text, key string) (bot.CommandAnsw
 		return answer, err
 	}
 	res, err := c.do(ctx, http.MethodPost, "/api/v1/commands", bytes.NewReader(body))
+	if err != nil {
+		return answer, err
+	}
+	defer res.Body.Close()
+	return answer, json.NewDecoder(res.Body).Decode(&answer)
+}
+
+// Status asks what is live and what is going on, everywhere.
+func (c *Client) Status(ctx context.Context) (bot.StatusAnswer, error) {
+	var answer bot.StatusAnswer
+	res, err := c.do(ctx, http.MethodGet, "/api/v1/status", nil)
 	if err != nil {
 		return answer, err
 	}

@@ -148,7 +148,7 @@ func (b *building) apart(apps []deploy.App) {
 		for _, e := range a.Environments {
 			who := a.Name + "/" + e.Name
 			for _, h := range e.Hosts {
-				machine := string(h.Driver.Driver) + string(h.Driver.Settings)
+				machine := h.Driver.Driver + string(h.Driver.Settings)
 				claim("port "+fmt.Sprint(e.BlueGreen.Blue)+" on "+string(h.ID)+shade(machine, h), who)
 				claim("port "+fmt.Sprint(e.BlueGreen.Green)+" on "+string(h.ID)+shade(machine, h), who)
 			}

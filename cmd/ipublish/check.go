@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -66,21 +67,26 @@ func (k *checking) fact(what string, err error) {
 // machine checks the bot's own machine.
 func (k *checking) machine() {
 	k.fact("server.state_dir "+k.cfg.StateDir+" can be written", writable(k.cfg.StateDir))
-	if !contained() {
-		return
-	}
 	for _, a := range k.cfg.Apps {
-		if len(a.Build.Run) > 0 {
-			k.fact("build of "+a.Name+" in a container", &deploy.Error{Code: deploy.CodeInvalid,
-				Message: "this runs in a container without build tools: let CI build the artifact, or run ipublish on a host"})
+		// A path is looked up in the repository, which is not here yet.
+		if len(a.Build.Run) > 0 && !strings.Contains(a.Build.Run[0], "/") {
+			k.fact(fmt.Sprintf("build of %s finds %s", a.Name, a.Build.Run[0]), buildable(a.Build.Run[0]))
 		}
 		for _, e := range a.Environments {
-			if e.Balancer.Driver == "nginx" && setting(e.Balancer, "host") == "" {
+			if contained() && e.Balancer.Driver == "nginx" && setting(e.Balancer, "host") == "" {
 				k.fact("nginx of "+a.Name+"/"+e.Name, &deploy.Error{Code: deploy.CodeInvalid,
 					Message: "a container cannot drive the nginx of its machine: name its host under balancer.nginx.host and reach it over ssh"})
 			}
 		}
 	}
+}
+
+func buildable(program string) error {
+	if _, err := exec.LookPath(program); err != nil {
+		return &deploy.Error{Code: deploy.CodeInvalid, Err: err,
+			Message: program + " is not on the PATH of this machine, which builds: install it, or let CI build the artifact"}
+	}
+	return nil
 }
 
 func writable(dir string) error {

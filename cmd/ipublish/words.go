@@ -7,17 +7,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/term"
 
 	"ipublish/bot"
 	"ipublish/cmd/client"
 	"ipublish/cmd/config"
+	"ipublish/cmd/screen"
 	"ipublish/deploy"
 )
 
@@ -32,7 +30,7 @@ type wordsCommand struct {
 	Detach bool     `help:"Do not wait for the deploy's end."`
 	Output string   `short:"o" help:"text or json." enum:"text,json" default:"text"`
 	Force  string   `help:"The reason to pass a guard; needs the role admin."`
-	N      int      `short:"n" help:"How many (history)."`
+	N      *int     `short:"n" help:"How many (history)."`
 	Words  []string `arg:"" optional:"" help:"As in the chat."`
 }
 
@@ -99,8 +97,8 @@ func (w *wordsCommand) text(verb string) string {
 	if w.Force != "" {
 		words = append(words, "--force", w.Force)
 	}
-	if w.N != 0 {
-		words = append(words, "-n", fmt.Sprint(w.N))
+	if w.N != nil {
+		words = append(words, "-n", fmt.Sprint(*w.N))
 	}
 	return bot.Join(words)
 }
@@ -119,18 +117,14 @@ func (w *wordsCommand) server() (string, error) {
 
 // follow shows the deploy live until it has ended or a person is needed.
 func (w *wordsCommand) follow(ctx context.Context, m *Main, c *client.Client, id deploy.ID) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	stream := func(ctx context.Context, tell func(deploy.Event)) error { return c.Follow(ctx, id, tell) }
 	var st deploy.State
-	view := newView(m.Stdout, w.Output)
-	err := c.Follow(ctx, id, func(ev deploy.Event) {
-		st = st.Apply(ev)
-		view.show(st, ev)
-		if st.Phase == deploy.PhaseStuck && st.Cancel == nil {
-			stop()
-		}
-	})
-	view.close(st)
+	var err error
+	if w.Output == "json" {
+		st, err = followJSON(ctx, m.Stdout, stream)
+	} else {
+		st, err = screen.New(m.Stdout).Follow(ctx, stream, nil)
+	}
 	switch {
 	case st.Ended() && st.Ending == deploy.Succeeded:
 		return nil
@@ -142,59 +136,18 @@ func (w *wordsCommand) follow(ctx context.Context, m *Main, c *client.Client, id
 	return unreachable(err, id.String())
 }
 
-// view shows a deploy: redrawn in place on a terminal, a line an event in a
-// pipe, JSON events with -o json.
-type view struct {
-	out   io.Writer
-	live  bool
-	json  bool
-	drawn int // lines on the screen
-	said  string
-}
-
-func newView(out io.Writer, format string) *view {
-	f, ok := out.(*os.File)
-	return &view{out: out, json: format == "json", live: ok && format == "text" && term.IsTerminal(int(f.Fd()))}
-}
-
-func (v *view) show(st deploy.State, ev deploy.Event) {
-	switch {
-	case v.json:
-		_ = json.NewEncoder(v.out).Encode(ev) // a closed pipe ends the program anyway
-	case v.live:
-		v.redraw(bot.RenderText(deploy.Describe(st)))
-	default:
-		v.line(st, ev)
-	}
-}
-
-func (v *view) redraw(text string) {
-	if v.drawn > 0 {
-		fmt.Fprintf(v.out, "\x1b[%dA\x1b[J", v.drawn)
-	}
-	text = strings.TrimRight(text, "\n")
-	fmt.Fprintln(v.out, text)
-	v.drawn = strings.Count(text, "\n") + 1
-}
-
-// line prints what changed, once.
-func (v *view) line(st deploy.State, ev deploy.Event) {
-	m := deploy.Describe(st)
-	doing := ""
-	for _, s := range m.Steps {
-		if s.State == "doing" {
-			doing = ": " + s.Label
+// followJSON prints every event as a line of JSON until the deploy's end, or
+// until a person is needed.
+func followJSON(ctx context.Context, out io.Writer, stream screen.Stream) (deploy.State, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var st deploy.State
+	err := stream(ctx, func(ev deploy.Event) {
+		st = st.Apply(ev)
+		_ = json.NewEncoder(out).Encode(ev) // a closed pipe ends the program anyway
+		if st.Phase == deploy.PhaseStuck && st.Cancel == nil {
+			stop()
 		}
-	}
-	if text := fmt.Sprintf("%s %s%s", st.ID, m.Status, doing); text != v.said && !st.Ended() {
-		v.said = text
-		fmt.Fprintf(v.out, "%s %s\n", ev.At.Local().Format(time.TimeOnly), text)
-	}
-}
-
-// close prints the end where nothing was redrawn.
-func (v *view) close(st deploy.State) {
-	if !v.live && !v.json && st.N > 0 {
-		fmt.Fprint(v.out, bot.RenderText(deploy.Describe(st)))
-	}
+	})
+	return st, err
 }

@@ -28,19 +28,18 @@ const shutdownPatience = 10 * time.Second
 // worker is everything behind the listeners: store, engine, bot. It opens the
 // state folder, so only one can live at a time.
 type worker struct {
-	log       *slog.Logger
-	drivers   *drivers
-	config    atomic.Pointer[config.Config]
-	hooks     atomic.Pointer[map[string]bot.Githook]
-	store     *store.Store
-	engine    *deployer.Engine
-	notifier  *bot.Notifier
-	server    *bot.Server
-	http      *http.Server
-	stop      context.CancelFunc
-	done      sync.WaitGroup
-	failed    chan error // the first part that ended by itself
-	listeners []net.Listener
+	log      *slog.Logger
+	drivers  *drivers
+	config   atomic.Pointer[config.Config]
+	hooks    atomic.Pointer[map[string]bot.Githook]
+	store    *store.Store
+	engine   *deployer.Engine
+	notifier *bot.Notifier
+	server   *bot.Server
+	http     *http.Server
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+	failed   chan error // the first part that ended by itself
 }
 
 // layout is where things lie in a state folder.
@@ -77,6 +76,9 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) (*work
 		Journal: w.store, Ledger: w.store, Drivers: w.drivers, Source: workshop, Artifacts: workshop, Front: deployer.FrontDoor{},
 		Config: func(t deploy.Target) (deploy.App, deploy.Environment, bool) { return w.config.Load().Environment(t) },
 		Authorize: func(r deploy.Request) *deploy.Error {
+			if revives(r) {
+				return nil
+			}
 			return deploy.AsError(bot.AuthorizeRequest(w.botConfig(), r))
 		},
 		Log: log,
@@ -194,6 +196,7 @@ func (w *worker) run(ctx context.Context, listeners []net.Listener) error {
 	for _, l := range listeners {
 		w.part("serve "+l.Addr().String(), func() error { return w.http.Serve(l) })
 	}
+	w.part("revival", func() error { return w.revive(ctx) })
 	w.part("engine", func() error { return w.engine.Run(ctx) })
 	w.part("notifier", func() error { return w.notifier.Run(ctx) })
 	w.part("bot", func() error { return w.server.Run(ctx) })

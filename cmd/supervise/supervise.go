@@ -41,7 +41,7 @@ func Listen(tcp, unix string) ([]net.Listener, error) {
 	}
 	t, err := net.Listen("tcp", tcp)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", tcp, err)
+		return nil, fmt.Errorf("listen on %s: %w: stop what listens there, or set another server.listen", tcp, err)
 	}
 	u, err := listenUnix(unix)
 	if err != nil {

@@ -1,0 +1,77 @@
+# make test    all that CI runs, with the time of each stage
+# make build   bin/ipublish, static
+# make sim     the simulator alone: SEEDS=n stories, or SEED=n for one of them with its story
+# make lint    golangci-lint, pinned in packaging/lint
+# make bench   the benchmarks
+# make deps    install what the tests run against (Debian, Ubuntu; as root)
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+
+GO ?= go
+SEEDS ?= 5000
+SEED ?=
+
+# Core: pure code and code that needs no other program; with the race detector.
+CORE := ./deploy/... ./store/... ./deployer ./bot/... ./cmd/client/... ./cmd/config/... ./cmd/screen/... ./cmd/supervise/... ./cmd/ipublish/...
+SIM  := ./deployer/sim
+E2E  := ./cmd/e2e/... ./cmd/demo/...
+# Drivers: every other package below deployer, against the real thing.
+DRIVERS = $$($(GO) list ./deployer/... | grep -v -x -e ipublish/deployer -e ipublish/deployer/sim)
+
+# $(call stage,name,command) says how long it took, also when it failed.
+define stage
+	@echo "== $(1)"; began=$$SECONDS; \
+	if { $(2); }; then echo "== $(1): $$((SECONDS - began)) s"; \
+	else echo "== $(1): FAILED after $$((SECONDS - began)) s"; exit 1; fi
+endef
+
+.PHONY: test present vet core sim drivers e2e lint build bench deps
+
+# The quick stages come first; what starts servers and measures time runs alone.
+test: present vet lint core sim drivers e2e
+
+# Under CI a component that is missing is installed, or fails its tests; on a
+# developer's machine the tests that need it say so and are skipped.
+present:
+	@if packaging/test-deps.sh --check; then :; \
+	elif [ "$${CI:-}" = true ] || [ "$$(id -u)" -eq 0 ]; then $(MAKE) deps; \
+	else echo "tests that need them are skipped: sudo make deps"; fi
+
+deps:
+	packaging/test-deps.sh
+
+vet:
+	$(call stage,gofmt,test -z "$$(gofmt -l . | tee /dev/stderr)")
+	$(call stage,vet,$(GO) vet ./...)
+
+core:
+	$(call stage,core,$(GO) test -race -timeout 10m $(CORE))
+
+sim:
+ifdef SEED
+	SEED=$(SEED) $(GO) test $(SIM) -run RandomStories -v
+else
+	$(call stage,simulator with $(SEEDS) seeds,SEEDS=$(SEEDS) $(GO) test -timeout 20m $(SIM))
+endif
+
+drivers:
+	$(call stage,drivers,$(GO) test -p 1 -timeout 15m $(DRIVERS))
+
+e2e:
+	$(call stage,end to end,$(GO) test -p 1 -timeout 15m $(E2E))
+
+# A module of its own, so that its many dependencies are not the product's.
+# govulncheck is not here: its database is a service that a closed network does
+# not reach.
+lint: bin/golangci-lint
+	$(call stage,lint,bin/golangci-lint run ./...)
+
+bin/golangci-lint: packaging/lint/go.mod packaging/lint/go.sum
+	$(call stage,build golangci-lint,CGO_ENABLED=0 $(GO) -C packaging/lint build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ipublish ./cmd/ipublish
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./store ./deployer/balancer/proxy
