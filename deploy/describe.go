@@ -210,8 +210,11 @@ func endLines(s State) []string {
 	if r == nil {
 		return out
 	}
-	if s.Plan != nil && len(s.Plan.Steps) > 0 && s.Request.Want != WantRetire && s.Request.Want != WantAccept {
+	switch {
+	case Moved(s):
 		out = append(out, r.Silence())
+	case s.Plan != nil && s.Request.Want != WantRetire && s.Request.Want != WantAccept && len(s.Plan.Steps) > 0:
+		out = append(out, "traffic never moved")
 	}
 	out = append(out, serving(*r))
 	if r.Warm != nil {

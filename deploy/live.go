@@ -74,6 +74,18 @@ func (l *Live) foldRoute(st State, step Step, ev Event) {
 	}
 	l.Release, l.Slot = rel, step.Slot
 	l.Deploy, l.Since, l.By = ev.Deploy, ev.At, st.Request.By
+	if was, ok := l.past(rel); ok && st.Undo != nil {
+		l.Deploy, l.Since, l.By = was.Deploy, was.At, was.By // it was never really gone
+	}
+}
+
+// past finds a good release of the environment.
+func (l Live) past(r Release) (Past, bool) {
+	i := slices.IndexFunc(l.Good, func(p Past) bool { return p.Release.Key() == r.Key() })
+	if i < 0 {
+		return Past{}, false
+	}
+	return l.Good[i], true
 }
 
 func (l *Live) foldEnded(st State, ev Event) {
@@ -106,7 +118,7 @@ func (l *Live) foldGood(st State, ev Event) {
 	rel := st.Artifact(st.Plan.Release)
 	key := rel.Key()
 	l.Good = slices.DeleteFunc(slices.Clone(l.Good), func(p Past) bool { return p.Release.Key() == key })
-	l.Good = slices.Insert(l.Good, 0, Past{Release: rel, Deploy: ev.Deploy, At: ev.At})
+	l.Good = slices.Insert(l.Good, 0, Past{Release: rel, Deploy: ev.Deploy, At: ev.At, By: st.Request.By})
 	l.Good = l.Good[:min(len(l.Good), remembered)]
 	l.Bad = forget(l.Bad, key)
 	l.Left = forget(l.Left, key)

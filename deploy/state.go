@@ -119,4 +119,5 @@ type Past struct {
 	Release Release   `json:"release"`
 	Deploy  ID        `json:"deploy"`
 	At      time.Time `json:"at"`
+	By      Actor     `json:"by,omitzero"`
 }

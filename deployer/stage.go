@@ -25,7 +25,7 @@ sum=$(sha256sum "$3" | cut -d' ' -f1)
 if [ "$sum" != "$2" ]; then echo "arrived as $sum" >&2; exit 9; fi
 if [ "$4" = tree ]; then tar -xf "$3"; rm "$3"; fi
 printf %s "$2" >` + Marker + `
-sync
+sync -f . 2>/dev/null || sync
 cd /
 rm -rf "$1"
 mv "$1.partial" "$1"`
