@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"ipublish/deploy"
 )
 
@@ -105,7 +107,7 @@ func contains(list []string, word string) bool {
 	return false
 }
 
-func text(t testing.TB, v any) string {
+func text(t rapid.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {

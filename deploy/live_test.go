@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"ipublish/deploy"
 )
 
@@ -19,7 +21,7 @@ func folded(l deploy.Live, s *story) deploy.Live {
 }
 
 // lively tells a story of the world with the evidence that drivers give.
-func lively(t testing.TB, w *world) *story {
+func lively(t rapid.TB, w *world) *story {
 	t.Helper()
 	s := planned(t, w)
 	for {

@@ -1,20 +1,21 @@
 package deploy_test
 
 import (
-	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"ipublish/deploy"
 )
 
 // story writes the journal of deploy #9, an event a second.
 type story struct {
-	t      testing.TB
+	t      rapid.TB
 	events []deploy.Event
 	state  deploy.State
 }
 
-func begin(t testing.TB, r deploy.Request) *story {
+func begin(t rapid.TB, r deploy.Request) *story {
 	t.Helper()
 	s := &story{t: t}
 	r.App, r.Env = "shop", "production"
@@ -23,7 +24,7 @@ func begin(t testing.TB, r deploy.Request) *story {
 }
 
 // planned begins a story whose deploy is claimed and has its plan.
-func planned(t testing.TB, w *world) *story {
+func planned(t rapid.TB, w *world) *story {
 	t.Helper()
 	s := begin(t, w.st.Request)
 	s.add(deploy.Event{Kind: deploy.KindClaimed})

@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"ipublish/deploy"
 )
@@ -140,7 +141,7 @@ func (w *world) plan() (deploy.Plan, error) {
 }
 
 // mustPlan fails the test where the planner refuses.
-func (w *world) mustPlan(t testing.TB) deploy.Plan {
+func (w *world) mustPlan(t rapid.TB) deploy.Plan {
 	t.Helper()
 	p, err := w.plan()
 	if err != nil {

@@ -140,6 +140,29 @@ func TestASecondOpenerIsToldWhoHoldsTheFolder(t *testing.T) {
 	}
 }
 
+func TestAnOpenerThatMayWaitTakesOverFromOneThatEnds(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, store.Options{})
+	type opened struct {
+		s   *store.Store
+		err error
+	}
+	next := make(chan opened)
+	go func() {
+		s, err := store.Open(dir, store.Options{Wait: time.Minute})
+		next <- opened{s, err}
+	}()
+	select {
+	case o := <-next:
+		t.Fatalf("Open beside the first one: %v", o.err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	must(t, s.Close())
+	o := <-next
+	must(t, o.err)
+	must(t, o.s.Close())
+}
+
 func TestADatabaseOfANewerFormIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	fillStore(t, dir, 1)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"ipublish/deploy"
 )
@@ -17,14 +18,21 @@ type lockFile struct {
 	here *watched
 }
 
+// lockPause is the pause between two tries to take the lock.
+const lockPause = 20 * time.Millisecond
+
 // takeLock returns deploy.CodeRefused, with the holder's pid, when another
-// process (or another Store of this one) holds the lock.
-func takeLock(path string) (*lockFile, error) {
+// process (or another Store of this one) still holds the lock after the wait.
+func takeLock(path string, wait time.Duration) (*lockFile, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock file: %w", err)
 	}
 	lock, err := lockOpened(f, path)
+	for begin := time.Now(); deploy.CodeOf(err) == deploy.CodeRefused && time.Since(begin) < wait; {
+		<-time.After(lockPause)
+		lock, err = lockOpened(f, path)
+	}
 	if err != nil {
 		f.Close()
 		return nil, err

@@ -17,6 +17,7 @@ type Options struct {
 	NoSync     bool             // do not wait for the disk: simulations only, nothing survives a power loss
 	AcceptLoss bool             // go on although the database is missing, empty, older or foreign
 	Now        func() time.Time // wall clock of events; nil: time.Now
+	Wait       time.Duration    // for a predecessor that is still ending; 0: refuse at once
 }
 
 func (o Options) now() time.Time {
@@ -67,7 +68,7 @@ type Store struct {
 // ends with Close.
 //
 // deploy.CodeRefused: another process uses the folder (the message names its
-// pid), or a newer ipublish wrote the database. deploy.CodeDamaged: the database
+// pid) for longer than Options.Wait, or a newer ipublish wrote the database. deploy.CodeDamaged: the database
 // is missing, empty, cut, older than the marker beside it, foreign or
 // unreadable; the message says what to do. Options.AcceptLoss overrides what can
 // be gone on with; the numbers of deploys and events then go on far enough above
@@ -76,7 +77,7 @@ func Open(path string, o Options) (*Store, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, coded("open", path, fmt.Errorf("make the state folder: %w", err))
 	}
-	lock, err := takeLock(filepath.Join(path, lockName))
+	lock, err := takeLock(filepath.Join(path, lockName), o.Wait)
 	if err != nil {
 		return nil, coded("open", path, err)
 	}

@@ -85,7 +85,8 @@ func (b behaviour) listen(ctx context.Context) error {
 	case err := <-ended:
 		return err
 	case <-dies:
-		return errors.New(lastWords)
+		fmt.Fprintln(os.Stderr, "shop:", lastWords)
+		return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case <-ctx.Done():
 		return server.Shutdown(context.Background())
 	}

@@ -26,7 +26,8 @@ func runTests(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "ipublish")
-	build := exec.Command("go", "build", "-o", binary, "ipublish/cmd/ipublish")
+	argv := append([]string{"build", "-o", binary}, buildFlags...)
+	build := exec.Command("go", append(argv, "ipublish/cmd/ipublish")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1

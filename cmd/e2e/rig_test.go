@@ -52,11 +52,7 @@ func newRig(t *testing.T, changes ...func(r *rig)) *rig {
 		repo: gittest.NewRepo(t), slack: bottest.NewSlack(t), dingtalk: bottest.NewDingTalk(t),
 	}
 	t.Cleanup(r.sweep)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the server's log ends so:\n%s", tail(r.log()))
-		}
-	})
+	t.Cleanup(r.readLogs)
 	r.config = r.standard()
 	for _, change := range changes {
 		change(r)
@@ -64,6 +60,21 @@ func newRig(t *testing.T, changes ...func(r *rig)) *rig {
 	r.writeConfig()
 	r.api = newAPI(r)
 	return r
+}
+
+// readLogs wants no defect in the logs, and shows the server's if the test failed.
+func (r *rig) readLogs() {
+	for _, path := range []string{r.log(), r.state("proxy.log")} {
+		text, _ := os.ReadFile(path) // not every test has both
+		for _, bad := range []string{"DATA RACE", "panic"} {
+			if at := strings.Index(string(text), bad); at >= 0 {
+				r.t.Errorf("%s tells of a defect:\n%s", path, text[at:min(at+4000, len(text))])
+			}
+		}
+	}
+	if r.t.Failed() {
+		r.t.Logf("the server's log ends so:\n%s", tail(r.log()))
+	}
 }
 
 func freePort(t testing.TB) int {

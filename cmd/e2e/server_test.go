@@ -162,9 +162,14 @@ func processes() []process {
 	return out
 }
 
+// alive reports whether any thread of a process is left: the first one may be
+// gone while another still holds its files.
 func alive(pid int) bool {
-	for _, p := range processes() {
-		if p.pid == pid {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		_, after, ok := strings.Cut(string(stat), ") ")
+		if err == nil && ok && !strings.HasPrefix(after, "Z") && !strings.HasPrefix(after, "X") {
 			return true
 		}
 	}

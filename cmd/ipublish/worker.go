@@ -69,7 +69,7 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) (*work
 	if err != nil {
 		return nil, err
 	}
-	if w.store, err = store.Open(cfg.StateDir, store.Options{}); err != nil {
+	if w.store, err = store.Open(cfg.StateDir, store.Options{Wait: shutdownPatience + 5*time.Second}); err != nil {
 		return nil, err
 	}
 	w.engine = deployer.New(deployer.Options{
