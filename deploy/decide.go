@@ -92,6 +92,8 @@ func decidePlan(s State) Decision {
 func decideFailed(s State) Decision {
 	why := s.Trouble
 	switch {
+	case s.Request.Want == WantRetire:
+		return Decision{Act: ActEnd, Ending: Failed, Err: why}
 	case why.Code == CodeHold:
 		return Decision{Act: ActHold, Err: why}
 	case !canGoBack(s):
@@ -112,8 +114,11 @@ func decideCancel(s State) Decision {
 }
 
 // canGoBack reports whether undoing leaves something serving: traffic never
-// moved, or there is an old slot to move it back to.
-func canGoBack(s State) bool { return !s.Committed() || s.Plan.OldSlot != "" }
+// moved, or there is an old slot to move it back to, or, before the commit
+// point of the very first release, nothing was ever live.
+func canGoBack(s State) bool {
+	return !Moved(s) || s.Plan.OldSlot != "" || !s.Committed() && s.Plan.Old.IsZero()
+}
 
 // undoEnding is Reverted where the new release may have had traffic and the old
 // one gets it back.

@@ -159,12 +159,35 @@ func lines(s State) []string {
 		out = append(out, why)
 	}
 	if s.Phase == PhaseStuck {
+		if now := servingMeanwhile(s); now != "" {
+			out = append(out, now)
+		}
 		out = append(out, wayOut(s))
 	}
 	if s.Ended() {
 		out = append(out, endLines(s)...)
 	}
 	return out
+}
+
+// servingMeanwhile says what the journal knows to have traffic while a deploy is held.
+func servingMeanwhile(s State) string {
+	if s.Plan == nil {
+		return ""
+	}
+	backDone := false
+	if s.Undo != nil {
+		for i, st := range s.Undo.Steps {
+			backDone = backDone || st.Op == OpRoute && s.UndoOutcomes[i].Done
+		}
+	}
+	switch {
+	case backDone, !Moved(s):
+		return serving(Report{Serving: s.Plan.Old, Slot: s.Plan.OldSlot})
+	case s.Committed():
+		return serving(Report{Serving: s.Artifact(s.Plan.Release), Slot: s.Plan.Slot})
+	}
+	return "it is not certain what is serving now: the switch was under way"
 }
 
 // reason says in one line why the deploy is not simply going on.

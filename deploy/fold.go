@@ -231,6 +231,9 @@ func (s *State) outcome(step int) *Outcome {
 // applyResume lets the step that is held be run again.
 func (s *State) applyResume() {
 	s.Stuck, s.Trouble = nil, nil
+	if s.Undo == nil {
+		s.Cancel, s.Why = nil, "" // an order that could not be followed is withdrawn
+	}
 	plan, outcomes, _ := s.Current()
 	if plan != nil && s.Next < len(outcomes) && outcomes[s.Next].Failed {
 		s.outcome(s.Next).Failed = false

@@ -16,22 +16,12 @@ func FoldEnv(l Live, st State, ev Event) Live {
 	switch ev.Kind {
 	case KindClaimed:
 		l.Active = ev.Deploy
-	case KindStarted:
-		l.foldStarted(st)
 	case KindDone:
 		l.foldDone(st, ev)
 	case KindEnded:
 		l.foldEnded(st, ev)
 	}
 	return l
-}
-
-// foldStarted ends a lease as soon as its slot may be gone.
-func (l *Live) foldStarted(st State) {
-	step, ok := st.StepAt(st.Next)
-	if ok && (step.Op == OpRetire || step.Op == OpStop) && l.Warm != nil && l.Warm.Slot == step.Slot {
-		l.Warm = nil
-	}
 }
 
 func (l *Live) foldDone(st State, ev Event) {
@@ -50,11 +40,41 @@ func (l *Live) foldDone(st State, ev Event) {
 	case OpRetire, OpStop:
 		l.Slots = maps.Clone(l.Slots)
 		delete(l.Slots, step.Slot)
+		if l.Warm != nil && l.Warm.Slot == step.Slot {
+			l.Warm = nil
+		}
 	case OpRoute:
 		l.foldRoute(st, step, ev)
 	case OpAccept:
 		l.know(after.Traffic)
+		l.foldAccept(step, after.Traffic, ev)
 	}
+}
+
+// foldAccept takes the slot that the balancer sends everything to as the live one.
+func (l *Live) foldAccept(step Step, t *Traffic, ev Event) {
+	slot := slotOf(step.Targets, t)
+	there, known := l.Slots[slot]
+	if !known || slot == l.Slot {
+		return
+	}
+	l.Slot, l.Release, l.Warm = slot, there.Release, nil
+	l.Deploy, l.Since = ev.Deploy, ev.At
+}
+
+// slotOf is the one slot that all traffic goes to; empty where there is no such.
+func slotOf(targets []Endpoint, t *Traffic) Slot {
+	var slot Slot
+	for _, e := range targets {
+		if t == nil || !slices.Contains(t.Up, e.Addr) {
+			continue
+		}
+		if slot != "" && slot != e.Slot {
+			return ""
+		}
+		slot = e.Slot
+	}
+	return slot
 }
 
 func (l *Live) know(t *Traffic) {

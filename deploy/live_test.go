@@ -102,7 +102,7 @@ func TestADeployHoldsItsEnvironmentFromTheClaimToTheEnd(t *testing.T) {
 	}
 }
 
-func TestALeaseEndsBeforeItsSlotIsTouched(t *testing.T) {
+func TestALeaseLastsUntilItsSlotIsCleared(t *testing.T) {
 	w := usual()
 	w.keeps(deploy.Green, "c")
 	s := planned(t, w)
@@ -111,12 +111,12 @@ func TestALeaseEndsBeforeItsSlotIsTouched(t *testing.T) {
 		t.Error("the lease ended too early")
 	}
 	s.start()
-	if l := folded(w.live, s); l.Warm != nil {
-		t.Error("the slot may be gone, and its lease is still there")
+	if l := folded(w.live, s); l.Warm == nil {
+		t.Error("nobody would stop the slot again if this attempt fails")
 	}
 	s.add(deploy.Event{Kind: deploy.KindDone, Step: s.state.Next})
-	if l := folded(w.live, s); len(l.Slots) != 1 {
-		t.Errorf("a cleared slot is remembered: %+v", l.Slots)
+	if l := folded(w.live, s); len(l.Slots) != 1 || l.Warm != nil {
+		t.Errorf("a cleared slot is remembered: %+v, %+v", l.Slots, l.Warm)
 	}
 }
 

@@ -23,7 +23,7 @@ func NewPlan(app App, env Environment, live Live, st State, obs Observation) (Pl
 	case WantAccept:
 		return p.accept(), nil
 	case WantRetire:
-		return p.retire(), nil
+		return p.retire()
 	}
 	return Plan{}, &Error{Code: CodeInvalid, Op: "plan", Subject: st.ID.String(), Message: fmt.Sprintf("nothing here knows how to %q", st.Request.Want)}
 }
@@ -56,7 +56,7 @@ func (p planning) deploy() (Plan, error) {
 		plan.Notes = []string{fmt.Sprintf("nothing to do: %s is live on %s since #%d", rel.Commit.Short(), p.live.Slot, p.live.Deploy)}
 		return plan, nil
 	}
-	return p.blueGreen(rel, p.obtain), nil
+	return p.blueGreen(rel, p.obtain)
 }
 
 // guard refuses releases that are known to be bad, or that a person left.
@@ -83,7 +83,7 @@ func (p planning) rollback() (Plan, error) {
 	if err := p.worldFits(); err != nil {
 		return Plan{}, err
 	}
-	return p.blueGreen(rel, p.restage), nil
+	return p.blueGreen(rel, p.restage)
 }
 
 // rollbackTarget is the wanted good release, by default the newest that is neither live, bad nor left.
@@ -97,6 +97,9 @@ func (p planning) rollbackTarget() (Release, error) {
 		}
 		known = append(known, r.Commit.Short())
 		named := want != "" && (strings.HasPrefix(r.Commit.SHA, want) || r.Key() == want)
+		if named && p.live.IsBad(r) && p.st.Request.Force == "" {
+			return Release{}, p.refuse(CodeRefused, "%s failed here: `rollback %s %s to %s --force \"why\"` goes back to it all the same", r.Commit.Short(), p.app.Name, p.env.Name, r.Commit.Short())
+		}
 		if named || want == "" && !p.live.IsBad(r) && !p.live.IsLeft(r) {
 			return r, nil
 		}
@@ -125,10 +128,28 @@ func (p planning) worldFits() error {
 			t.File, p.app.Name, p.env.Name)
 	}
 	if want := p.addresses(p.live.Slot); p.live.Slot != "" && len(t.Up) > 0 && !slices.Equal(t.Up, want) {
-		return p.refuse(CodeDrift, "the balancer sends traffic to %s, but #%d left it at %s: put it back, then try again",
-			strings.Join(t.Up, ", "), p.live.Deploy, strings.Join(want, ", "))
+		return p.refuse(CodeDrift, "the balancer sends traffic to %s, but #%d left it at %s: put it back, or `accept %s %s` if it is right as it is",
+			strings.Join(t.Up, ", "), p.live.Deploy, strings.Join(want, ", "), p.app.Name, p.env.Name)
 	}
 	return nil
+}
+
+// inTraffic reports whether the balancer sends anything to the slot.
+func (p planning) inTraffic(slot Slot) bool {
+	return slices.ContainsFunc(p.addresses(slot), func(addr string) bool { return slices.Contains(p.obs.Traffic.Up, addr) })
+}
+
+// free gives a slot that the balancer sends nothing to: the one that is not
+// live, or where nothing is live any of the two.
+func (p planning) free() (Slot, error) {
+	slot := p.live.Slot.Other()
+	if p.inTraffic(slot) && p.live.Slot == "" {
+		slot = slot.Other()
+	}
+	if p.inTraffic(slot) {
+		return "", p.refuse(CodeDrift, "the balancer sends traffic to the %s slot, which would have to be cleared: put it right, or `accept %s %s` if it is right as it is", slot, p.app.Name, p.env.Name)
+	}
+	return slot, nil
 }
 
 func (p planning) foreign(slot Slot, in Instance) error {
@@ -200,8 +221,12 @@ func (p planning) replacing(rel Release) Plan {
 
 // blueGreen plans the one way a release goes live; obtain gives the steps that
 // bring its bytes to the hosts.
-func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) Plan {
+func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) (Plan, error) {
 	plan := p.replacing(rel)
+	var err error
+	if plan.Slot, err = p.free(); err != nil {
+		return Plan{}, err
+	}
 	if p.env.Verify != nil && plan.OldSlot != "" && p.st.Request.Force == "" {
 		plan.Steps = append(plan.Steps, p.step(OpFront, 30*time.Second))
 	}
@@ -224,7 +249,7 @@ func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) Plan {
 	plan.Steps = append(plan.Steps, bake)
 	plan.Baked = len(plan.Steps) - 1
 	plan.Steps = append(plan.Steps, p.cleanUp(plan)...)
-	return plan
+	return plan, nil
 }
 
 // obtain fetches, builds and stages the release.
@@ -283,17 +308,20 @@ func (p planning) accept() Plan {
 }
 
 // retire stops the slot whose lease has run out.
-func (p planning) retire() Plan {
+func (p planning) retire() (Plan, error) {
 	plan := p.plan(Release{})
 	plan.Old, plan.OldSlot = Release{}, ""
 	w := p.live.Warm
 	if w == nil || w.Slot == p.live.Slot {
 		plan.Notes = []string{"nothing to do: no slot is kept warm"}
-		return plan
+		return plan, nil
+	}
+	if err := p.worldFits(); err != nil {
+		return Plan{}, err
 	}
 	plan.Slot = w.Slot
 	plan.Steps = []Step{p.slotStep(OpStop, w.Slot, w.Release, p.stopLimit()), p.prune(p.live.Release)}
-	return plan
+	return plan, nil
 }
 
 func (p planning) step(op Op, limit time.Duration) Step { return Step{Op: op, Limit: Duration(limit)} }
@@ -342,7 +370,7 @@ func (p planning) targets(up, spare Slot) []Endpoint {
 	for _, h := range p.env.Hosts {
 		for _, slot := range []Slot{Blue, Green} {
 			out = append(out, Endpoint{
-				Host: h.ID, Slot: slot, Addr: joinPort(h.Address, p.env.BlueGreen.Port(slot)),
+				Host: h.ID, Slot: slot, Addr: Address(h, p.env.BlueGreen.Port(slot)),
 				Up: slot == up, Spare: spare != "" && slot == spare,
 			})
 		}
@@ -363,11 +391,13 @@ func (p planning) addresses(slot Slot) []string {
 	return out
 }
 
-func joinPort(host string, port int) string {
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
+// Address is host:port as a balancer dials an instance on the host.
+func Address(h Host, port int) string {
+	name := h.Address
+	if strings.Contains(name, ":") {
+		name = "[" + name + "]"
 	}
-	return fmt.Sprintf("%s:%d", host, port)
+	return fmt.Sprintf("%s:%d", name, port)
 }
 
 func (p planning) settings() Settings { return SettingsOf(p.app, p.env) }

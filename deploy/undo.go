@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"path"
+	"slices"
 	"time"
 )
 
@@ -25,13 +26,23 @@ func Undo(s State) Plan {
 	return plan
 }
 
-// Moved reports whether the new release may have had traffic.
+// Moved reports whether the new release had traffic, or may have had some: the
+// switch is done, was looked at and seen, or was begun and never looked at.
 func Moved(s State) bool {
 	if s.Plan == nil {
 		return false
 	}
-	_, ok := undoing{s: s, plan: *s.Plan}.began(OpRoute)
-	return ok
+	for i, st := range s.Plan.Steps {
+		if o := s.Outcomes[i]; st.Op == OpRoute && o.Attempts > 0 {
+			return o.Done || o.After.Traffic == nil || receives(st, o.After.Traffic.Up)
+		}
+	}
+	return false
+}
+
+// receives reports whether any address that the step puts up is among those in use.
+func receives(s Step, inUse []string) bool {
+	return slices.ContainsFunc(s.Targets, func(t Endpoint) bool { return t.Up && slices.Contains(inUse, t.Addr) })
 }
 
 type undoing struct {

@@ -16,7 +16,7 @@ func (x *effects) bake(ctx context.Context, s deploy.Step) (deploy.Evidence, err
 	if err != nil {
 		return deploy.Evidence{}, err
 	}
-	b := &baking{x: x, runtime: rt, step: s, until: time.Now().Add(s.Hold.D()), failures: map[deploy.HostID]int{}, sum: &deploy.Probe{}}
+	b := &baking{x: x, runtime: rt, step: s, until: time.Now().Add(s.Hold.D()), scores: map[deploy.HostID]int{}, sum: &deploy.Probe{}}
 	verdict := b.watch(ctx)
 	if ctx.Err() != nil {
 		return deploy.Evidence{}, ctx.Err()
@@ -37,12 +37,12 @@ func (x *effects) bake(ctx context.Context, s deploy.Step) (deploy.Evidence, err
 }
 
 type baking struct {
-	x        *effects
-	runtime  Runtime
-	step     deploy.Step
-	until    time.Time
-	failures map[deploy.HostID]int // checks failed in a row
-	sum      *deploy.Probe
+	x       *effects
+	runtime Runtime
+	step    deploy.Step
+	until   time.Time
+	scores  map[deploy.HostID]int // failed checks weigh two, good ones take one off
+	sum     *deploy.Probe
 }
 
 // watch goes on until the bake time is over or there is a verdict.
@@ -82,7 +82,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// checkAll probes every host once; enough failures in a row on one are a verdict.
+// checkAll probes every host once. failure_threshold failures in a row are a
+// verdict, and so is failing more often than every third time for long.
 func (b *baking) checkAll(ctx context.Context) error {
 	health := b.x.settings.Health
 	results, err := eachHost(ctx, b.step.Hosts, func(ctx context.Context, id deploy.HostID) (error, error) {
@@ -99,11 +100,11 @@ func (b *baking) checkAll(ctx context.Context) error {
 	for i, bad := range results {
 		id := b.step.Hosts[i]
 		if bad == nil {
-			b.failures[id] = 0
+			b.scores[id] = max(b.scores[id]-1, 0)
 			continue
 		}
-		if b.failures[id]++; b.failures[id] >= health.FailureThreshold {
-			return b.unhealthy(ctx, fmt.Sprintf("failed %d checks in a row on %s: %s", b.failures[id], id, deploy.MessageOf(bad)))
+		if b.scores[id] += 2; b.scores[id] >= 2*health.FailureThreshold {
+			return b.unhealthy(ctx, fmt.Sprintf("failed its check too often on %s: %s", id, deploy.MessageOf(bad)))
 		}
 	}
 	return nil
@@ -128,12 +129,7 @@ func (b *baking) stillThere(ctx context.Context) ([]deploy.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, in := range seen {
-		if !in.Running() || !in.Owned || in.Key != b.step.Release.Key() {
-			return seen, b.unhealthy(ctx, fmt.Sprintf("is not running on %s any more", in.Host))
-		}
-	}
-	return seen, nil
+	return seen, b.x.samePassed(b.step, seen)
 }
 
 // unhealthy is a verdict with the last log lines.

@@ -81,6 +81,7 @@ type gate struct {
 	seen     deploy.Instance // at the last look
 	looked   time.Time
 	first    deploy.Instance
+	once     bool      // it was healthy at least once: it is no longer booting
 	since    time.Time // of the first pass in a row
 	passes   int
 	failures int
@@ -114,8 +115,11 @@ func (g *gate) address() string { return "127.0.0.1:" + portText(g.step.Port) }
 
 // pause is short until the first pass and never longer than what is left of the hold.
 func (g *gate) pause() time.Duration {
-	if g.since.IsZero() {
+	if !g.once {
 		return min(bootPause, g.health.Interval.D())
+	}
+	if g.since.IsZero() {
+		return g.health.Interval.D()
 	}
 	left := g.step.Hold.D() - time.Since(g.since)
 	return max(min(g.health.Interval.D(), left), time.Millisecond)
@@ -129,7 +133,7 @@ func (g *gate) passed(ctx context.Context) (bool, error) {
 		if ok, err := g.confirm(ctx); !ok {
 			return false, err
 		}
-		g.since, g.first = time.Now(), g.seen
+		g.since, g.first, g.once = time.Now(), g.seen, true
 	}
 	g.passes, g.failures = g.passes+1, 0
 	if g.passes < g.health.SuccessThreshold || time.Since(g.since) < g.step.Hold.D() {
@@ -165,10 +169,11 @@ func (g *gate) confirm(ctx context.Context) (bool, error) {
 	return false, g.died()
 }
 
-// failed counts a bad answer: before the first pass it is still booting.
+// failed counts a bad answer: before the first pass it is still booting, after
+// it the time of being healthy begins anew.
 func (g *gate) failed(ctx context.Context, err error) error {
-	g.last, g.passes = err, 0
-	if g.since.IsZero() {
+	g.last, g.passes, g.since = err, 0, time.Time{}
+	if !g.once {
 		if time.Since(g.looked) < 10*bootPause {
 			return nil
 		}

@@ -16,6 +16,37 @@ type effects struct {
 	settings deploy.Settings
 	drive    *drive      // nil when only looking
 	notes    chan string // holds the newest progress line
+	secrets  []string    // what references in env resolved to: masked in logs
+}
+
+// effects opens a plan's settings: references in what is probed are resolved.
+func (e *Engine) effects(t deploy.Target, s deploy.Settings) (*effects, error) {
+	x := &effects{engine: e, target: t, settings: s}
+	var err error
+	if x.settings.Health.Headers, err = e.Drivers.Resolve(s.Health.Headers); err != nil {
+		return nil, unresolved("health.headers", err)
+	}
+	if s.Verify != nil {
+		v := *s.Verify
+		if v.Headers, err = e.Drivers.Resolve(s.Verify.Headers); err != nil {
+			return nil, unresolved("verify.headers", err)
+		}
+		x.settings.Verify = &v
+	}
+	env, err := e.Drivers.Resolve(s.Env)
+	if err != nil {
+		return nil, unresolved("env", err)
+	}
+	for k, v := range env {
+		if v != s.Env[k] && len(v) >= shortestSecret {
+			x.secrets = append(x.secrets, v)
+		}
+	}
+	return x, nil
+}
+
+func unresolved(key string, err error) error {
+	return &deploy.Error{Code: deploy.CodeInvalid, Op: "resolve", Subject: key, Message: key + ": " + err.Error(), Err: err}
 }
 
 // before observes what the step is about to change: the undo value. What

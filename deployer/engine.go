@@ -68,6 +68,8 @@ func (e *Engine) claim(ctx context.Context) error {
 			return nil
 		case deploy.CodeOf(err) == deploy.CodeLookup:
 			e.spawn(ctx, id, e.lookup)
+		case deploy.CodeOf(err) == deploy.CodeUnavailable && wait(ctx, time.Second):
+			e.Log.Error("nothing could be claimed, trying again", "err", err)
 		case err != nil:
 			return err
 		default:

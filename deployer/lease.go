@@ -29,6 +29,10 @@ func (e *Engine) keepLeases(ctx context.Context) {
 	}
 }
 
+// retireAttempts are when, after its end, a lease's slot is to be stopped; what
+// cannot be stopped is tried again ever more rarely, and told each time.
+var retireAttempts = []time.Duration{0, time.Minute, 5 * time.Minute, 30 * time.Minute, 3 * time.Hour, 12 * time.Hour, 24 * time.Hour}
+
 // expireLeases submits a retire for every lease that has run out and returns
 // how long to wait for the next one.
 func (e *Engine) expireLeases(ctx context.Context) (time.Duration, error) {
@@ -38,25 +42,37 @@ func (e *Engine) expireLeases(ctx context.Context) (time.Duration, error) {
 		return time.Minute, err
 	}
 	for _, l := range lives {
-		if l.Warm == nil || l.Active != 0 {
+		if _, _, configured := e.Config(l.Target); l.Warm == nil || l.Active != 0 || !configured {
 			continue
 		}
-		if left := time.Until(l.Warm.Until.Round(0)); left > 0 {
-			next = min(next, left, time.Minute)
+		attempt, left := attemptDue(time.Since(l.Warm.Until.Round(0)))
+		next = min(next, left, time.Minute)
+		if attempt == 0 {
 			continue
 		}
-		if _, _, err := e.Ledger.Submit(ctx, retireRequest(l)); err != nil {
+		if _, _, err := e.Ledger.Submit(ctx, retireRequest(l, attempt)); err != nil {
 			return time.Minute, err
 		}
-		next = min(next, time.Minute)
 	}
 	return next, nil
 }
 
-func retireRequest(l deploy.Live) deploy.Request {
+// attemptDue gives the number of attempts that are due so long after a lease's
+// end, 0 before it, and how long it is until the next one.
+func attemptDue(over time.Duration) (attempt int, left time.Duration) {
+	for _, at := range retireAttempts {
+		if over < at {
+			return attempt, at - over
+		}
+		attempt++
+	}
+	return attempt, time.Hour
+}
+
+func retireRequest(l deploy.Live, attempt int) deploy.Request {
 	return deploy.Request{
 		App: l.Target.App, Env: l.Target.Env, Want: deploy.WantRetire, By: deploy.SystemActor(), At: time.Now(),
-		Key: fmt.Sprintf("retire:%s:%s:%d", l.Target, l.Warm.Slot, l.Ends),
+		Key: fmt.Sprintf("retire:%s:%s:%d:%d", l.Target, l.Warm.Slot, l.Warm.Until.UnixNano(), attempt),
 	}
 }
 

@@ -58,9 +58,12 @@ func (e *Engine) planned(ctx context.Context, st deploy.State) (deploy.Plan, err
 func (e *Engine) observe(ctx context.Context, t deploy.Target, app deploy.App, env deploy.Environment, live deploy.Live) (deploy.Observation, error) {
 	ctx, cancel := context.WithTimeout(ctx, observeLimit)
 	defer cancel()
-	x := &effects{engine: e, target: t, settings: deploy.SettingsOf(app, env)}
-	slots, route := deploy.ObserveSteps(app, env, live)
 	obs := deploy.Observation{Slots: map[deploy.Slot][]deploy.Instance{}}
+	x, err := e.effects(t, deploy.SettingsOf(app, env))
+	if err != nil {
+		return obs, err
+	}
+	slots, route := deploy.ObserveSteps(app, env, live)
 	for _, slot := range []deploy.Slot{deploy.Blue, deploy.Green} {
 		err := retry(ctx, func(ctx context.Context) (err error) {
 			obs.Slots[slot], err = x.instances(ctx, slots[slot])
@@ -70,7 +73,7 @@ func (e *Engine) observe(ctx context.Context, t deploy.Target, app deploy.App, e
 			return obs, err
 		}
 	}
-	err := retry(ctx, func(ctx context.Context) error {
+	err = retry(ctx, func(ctx context.Context) error {
 		ev, err := x.traffic(ctx, route)
 		if err == nil && ev != nil {
 			obs.Traffic = *ev
@@ -102,23 +105,26 @@ func (d *drive) abandon(ctx context.Context) error {
 }
 
 // recordObserved turns what was seen into what the environment is from now on.
+// The slot that has traffic is the live one, whatever runs there.
 func recordObserved(report *deploy.Report, live deploy.Live, st deploy.State, env deploy.Environment, obs deploy.Observation) {
 	report.Observed = true
 	report.Serving, report.Slot, report.Slots = deploy.Release{}, "", map[deploy.Slot]deploy.SlotState{}
-	for slot, instances := range obs.Slots {
-		rel, ok := knownRelease(live, st, instances)
-		if !ok {
-			continue
+	for _, slot := range []deploy.Slot{deploy.Blue, deploy.Green} {
+		rel := knownRelease(live, st, obs.Slots[slot])
+		if !rel.IsZero() {
+			report.Slots[slot] = deploy.SlotState{Release: rel, Instances: obs.Slots[slot]}
 		}
-		report.Slots[slot] = deploy.SlotState{Release: rel, Instances: instances}
 		if receives(env, slot, obs.Traffic) {
 			report.Serving, report.Slot = rel, slot
+			if rel.IsZero() && live.Slot == slot {
+				report.Serving = live.Release
+			}
 		}
 	}
 }
 
-// knownRelease finds the release that the slot's processes say they run.
-func knownRelease(live deploy.Live, st deploy.State, instances []deploy.Instance) (deploy.Release, bool) {
+// knownRelease finds the release that any of the slot's processes says it runs.
+func knownRelease(live deploy.Live, st deploy.State, instances []deploy.Instance) deploy.Release {
 	known := []deploy.Release{live.Release, live.Slots[deploy.Blue].Release, live.Slots[deploy.Green].Release}
 	if st.Plan != nil {
 		known = append(known, st.Artifact(st.Plan.Release), st.Plan.Old)
@@ -128,11 +134,11 @@ func knownRelease(live deploy.Live, st deploy.State, instances []deploy.Instance
 	}
 	for _, r := range known {
 		runs := func(in deploy.Instance) bool { return in.Running() && in.Key == r.Key() }
-		if !r.IsZero() && len(instances) > 0 && !slices.ContainsFunc(instances, func(in deploy.Instance) bool { return !runs(in) }) {
-			return r, true
+		if !r.IsZero() && slices.ContainsFunc(instances, runs) {
+			return r
 		}
 	}
-	return deploy.Release{}, false
+	return deploy.Release{}
 }
 
 // receives reports whether an address of the slot is among those that receive traffic.

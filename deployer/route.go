@@ -34,19 +34,66 @@ func (x *effects) route(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 		}
 		return verifyRoute(s, ev.Traffic)
 	})
-	if err != nil || x.settings.Verify == nil {
-		return ev, err
+	if err == nil && x.settings.Verify != nil {
+		ev.Probe, err = x.verifySwitch(ctx)
 	}
-	ev.Probe, err = x.verifySwitch(ctx)
+	if err != nil {
+		ev.Traffic = x.seenNow(ctx, s)
+	}
 	return ev, err
 }
 
-// stillHealthy probes once more, right before the switch, what passed the gate a
-// moment or a few attempts ago. On the way back the check just before is enough.
-func (x *effects) stillHealthy(ctx context.Context, s deploy.Step) error {
-	if x.drive.st.Undo != nil {
+// seenNow is the balancer's view after a failed switch, for the ending to be
+// true; nil where it cannot be had.
+func (x *effects) seenNow(ctx context.Context, s deploy.Step) *deploy.Traffic {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outcomePatience)
+	defer cancel()
+	t, err := x.traffic(ctx, s)
+	if err != nil {
 		return nil
 	}
+	return t
+}
+
+// stillHealthy looks once more, right before the switch, at what passed the gate
+// a moment, a few attempts or a restart of the bot ago: the very same processes
+// must run and answer. On the way back a failure is for a person to judge.
+func (x *effects) stillHealthy(ctx context.Context, s deploy.Step) error {
+	seen, err := x.instances(ctx, s)
+	if err == nil {
+		err = x.samePassed(s, seen)
+	}
+	if err == nil {
+		err = x.answers(ctx, s)
+	}
+	if err != nil && x.drive.st.Undo != nil && !passing(err) {
+		return &deploy.Error{Code: deploy.CodeHold, Op: "route", Subject: s.Subject(), Err: err,
+			Message: "the old release is not fit to take the traffic back: " + deploy.MessageOf(err)}
+	}
+	return err
+}
+
+// samePassed wants the instances to be those that the journal says passed the gate.
+func (x *effects) samePassed(s deploy.Step, seen []deploy.Instance) error {
+	live, err := x.engine.Ledger.Live(x.target)
+	if err != nil {
+		return err
+	}
+	passed := live.Slots[s.Slot].Instances
+	for _, now := range seen {
+		same := func(then deploy.Instance) bool {
+			return then.Passed && then.Host == now.Host && then.PID == now.PID && then.Started == now.Started
+		}
+		if !now.Running() || !now.Owned || now.Key != s.Release.Key() || !slices.ContainsFunc(passed, same) {
+			return &deploy.Error{Code: deploy.CodeUnhealthy, Op: "observe", Subject: string(now.Host), Log: now.Log,
+				Message: fmt.Sprintf("%s on %s is not the process that passed its check any more (on %s)", s.Release.Commit.Short(), s.Slot, now.Host)}
+		}
+	}
+	return nil
+}
+
+// answers probes the slot on every host, twice before it is called bad.
+func (x *effects) answers(ctx context.Context, s deploy.Step) error {
 	_, err := eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (int, error) {
 		h, err := x.host(id)
 		if err != nil {

@@ -17,7 +17,11 @@ const outcomePatience = 15 * time.Second
 func (d *drive) run(ctx context.Context) error {
 	plan, _, _ := d.st.Current()
 	step := d.bind(plan.Steps[d.st.Next])
-	x := &effects{engine: d.engine, target: d.st.Target, settings: plan.Settings, drive: d}
+	x, err := d.engine.effects(d.st.Target, plan.Settings)
+	if err != nil {
+		return d.unopened(ctx, step, err)
+	}
+	x.drive = d
 	before := x.before(ctx, step)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -29,7 +33,15 @@ func (d *drive) run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return d.outcome(ctx, step, after, err)
+	return d.outcome(ctx, step, x.masked(after), x.maskedError(err))
+}
+
+// unopened journals a step that could not even begin.
+func (d *drive) unopened(ctx context.Context, step deploy.Step, cause error) error {
+	if err := d.append(ctx, deploy.Event{Kind: deploy.KindStarted, Step: d.st.Next}); err != nil {
+		return err
+	}
+	return d.outcome(ctx, step, deploy.Evidence{}, cause)
 }
 
 // bind completes a step with what is known only at execution.
@@ -73,13 +85,13 @@ func (d *drive) watch(ctx context.Context, stop context.CancelFunc) {
 	st := d.st
 	for {
 		events, err := d.engine.Journal.Events(ctx, d.id, st.N)
-		if err != nil {
+		if err != nil && !wait(ctx, time.Second) {
 			return
 		}
 		for _, ev := range events {
 			st = st.Apply(ev)
 		}
-		if interrupted(st) {
+		if err == nil && interrupted(st) {
 			stop()
 			return
 		}

@@ -2,7 +2,9 @@ package deployer
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"slices"
 
 	"ipublish/deploy"
 )
@@ -46,6 +48,9 @@ func (x *effects) start(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 
 // stop makes every host's slot run nothing of ours.
 func (x *effects) stop(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
+	if err := x.harmless(ctx, s); err != nil {
+		return deploy.Evidence{}, err
+	}
 	ev, err := x.onSlots(ctx, s, Runtime.Stop)
 	if err != nil {
 		return ev, err
@@ -56,6 +61,36 @@ func (x *effects) stop(ctx context.Context, s deploy.Step) (deploy.Evidence, err
 		}
 	}
 	return ev, nil
+}
+
+// harmless refuses to stop what has traffic, and what is healthy while the live
+// slot is not: it may be all that is left. Before anything was ever live there
+// is nothing to harm.
+func (x *effects) harmless(ctx context.Context, s deploy.Step) error {
+	live, err := x.engine.Ledger.Live(x.target)
+	if err != nil || live.Slot == "" {
+		return err
+	}
+	var t *deploy.Traffic
+	err = retry(ctx, func(ctx context.Context) error { t, err = x.traffic(ctx, x.routeOf(s)); return err })
+	if err != nil {
+		return err
+	}
+	for _, id := range s.Hosts {
+		h, _ := x.settings.Host(id)
+		if addr := deploy.Address(h, s.Port); t != nil && slices.Contains(t.Up, addr) {
+			return &deploy.Error{Code: deploy.CodeDrift, Op: string(s.Op), Subject: s.Subject(),
+				Message: fmt.Sprintf("the balancer sends traffic to %s, so it is not stopped: put the balancer right, then try again", addr)}
+		}
+	}
+	liveStep := s
+	liveStep.Slot, liveStep.Port, liveStep.Release = live.Slot, x.settings.BlueGreen.Port(live.Slot), live.Release
+	bad := x.answers(ctx, liveStep)
+	if bad == nil || live.Slot == s.Slot || x.answers(ctx, s) != nil {
+		return nil
+	}
+	return &deploy.Error{Code: deploy.CodeHold, Op: string(s.Op), Subject: s.Subject(), Err: bad,
+		Message: fmt.Sprintf("%s on %s is live and not healthy (%s), so %s, which answers, is left running", live.Release.Commit.Short(), live.Slot, deploy.MessageOf(bad), s.Slot)}
 }
 
 func (x *effects) environment(s deploy.Step) (map[string]string, error) {

@@ -140,12 +140,18 @@ func (b *building) app(name string, f appFile) deploy.App {
 		b.fail(key+".repository", "it is missing: the URL that is cloned (https, ssh or file)")
 	}
 	a := deploy.App{
-		Name: name, Repository: b.expand(key+".repository", f.Repository), Slug: cmp.Or(f.Slug, slug(f.Repository)),
+		Name: name, Repository: f.Repository, Slug: cmp.Or(f.Slug, slug(f.Repository)),
 		Credential: deploy.Credential(f.Credentials), Build: b.build(key+".build", f.Build),
 		Runtime: b.section(key+".runtime", f.Runtime), Env: f.Env, Health: b.health(key+".health", f.Health), Keep: given(f.KeepReleases, 5),
 	}
-	for _, v := range []string{f.Credentials.SSHKey, f.Credentials.Token, f.Credentials.User} {
-		b.expand(key+".credentials", v)
+	b.expand(key+".repository", f.Repository)
+	b.expand(key+".credentials.user", f.Credentials.User)
+	b.reference(key+".credentials.ssh_key", f.Credentials.SSHKey)
+	b.reference(key+".credentials.token", f.Credentials.Token)
+	if u, err := url.Parse(f.Repository); err == nil && u.User != nil {
+		if password, set := u.User.Password(); set && literal(password) {
+			b.fail(key+".repository", "it holds a password, which would be journaled with every plan: write it as credentials: { user: …, token: ${NAME} }")
+		}
 	}
 	b.resolvable(key+".env", f.Env)
 	if a.Keep < 1 {
@@ -163,6 +169,15 @@ func (b *building) app(name string, f appFile) deploy.App {
 		b.fail(key+".environments", "it is missing: at least one, such as production")
 	}
 	return a
+}
+
+// reference wants a secret of an app to be a reference: plans are journaled
+// with the settings that they carry.
+func (b *building) reference(key, text string) {
+	b.expand(key, text)
+	if literal(text) {
+		b.fail(key, "a secret here would be journaled with every plan: write ${NAME} and set the environment variable, or ${file:/path}")
+	}
 }
 
 // resolvable proves that each reference can be resolved, and keeps none of the values.
@@ -206,6 +221,7 @@ func (b *building) health(key string, f healthFile) deploy.Health {
 		SuccessThreshold: given(f.SuccessThreshold, 1), FailureThreshold: given(f.FailureThreshold, 3),
 		MinHealthyTime: given(f.MinHealthyTime, seconds(10)), HealthyDeadline: given(f.HealthyDeadline, seconds(300)),
 	}
+	b.resolvable(key+".headers", f.Headers)
 	if len(h.ExpectStatus) == 0 {
 		h.ExpectStatus = []int{200}
 	}
@@ -240,6 +256,7 @@ func (b *building) verify(key string, f verifyFile) *deploy.Verify {
 			ExpectStatus: f.ExpectStatus, Timeout: given(f.Timeout, seconds(5)), SuccessThreshold: 1, FailureThreshold: 1,
 		},
 	}
+	b.resolvable(key+".headers", f.Headers)
 	if len(v.ExpectStatus) == 0 {
 		v.ExpectStatus = []int{200}
 	}

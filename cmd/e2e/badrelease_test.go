@@ -71,7 +71,7 @@ func (r *rig) mustRefuse(l *load, b bad) {
 		t.Errorf("%d requests were answered by %s", n, b.app.Version)
 	}
 	out, bad, exit := r.cli("deploy", deploy.Short(sha))
-	if b.name != "a foreign process answers in its place" && exit != 3 {
+	if exit != 3 {
 		t.Errorf("the failed release again exits %d, want 3:\n%s%s", exit, out, bad)
 	}
 }
@@ -79,12 +79,12 @@ func (r *rig) mustRefuse(l *load, b bad) {
 // What is in flight to a process that dies is lost with it; nothing else is, for
 // a refused connect has sent nothing and goes to the old release.
 func TestAReleaseThatDiesWhileItBakesCostsOnlyWhatItHadInFlight(t *testing.T) {
-	const inFlight = 10
+	const teardown = 50 * time.Millisecond // of a killed process's sockets, on a busy machine
 	r := newRig(t)
 	r.serve()
 	r.api.ends(r.push(behaviour{Version: "v1"}), deploy.Succeeded)
 	r.rewrite(func() { r.blueGreen()["bake_time"] = "20s" })
-	l := startLoad(t, r.frontURL(), users{KeepAlive: 100, OneShot: 50, Slow: inFlight, SlowPath: "/slow?ms=1000"})
+	l := startLoad(t, r.frontURL(), users{KeepAlive: 100, OneShot: 50, Slow: 10, SlowPath: "/slow?ms=1000"})
 	id := r.push(behaviour{Version: "dies", DiesAfter: 2500})
 	r.api.ends(id, deploy.Reverted)
 	l.halt()
@@ -94,14 +94,10 @@ func TestAReleaseThatDiesWhileItBakesCostsOnlyWhatItHadInFlight(t *testing.T) {
 	if l.answered("dies") == 0 {
 		t.Error("the release had no traffic before it died")
 	}
-	lost := l.failed()
-	if len(lost) > inFlight+5 {
-		t.Errorf("%d requests failed, at most those in flight may", len(lost))
-	}
-	for _, f := range lost {
+	for _, f := range l.failed() {
 		t.Log(f)
-		if f.At.Sub(lost[0].At) > time.Second {
-			t.Errorf("a request still failed %s after the first", f.At.Sub(lost[0].At))
+		if began := f.At.Add(-f.Took); began.Sub(l.failed()[0].At) > teardown {
+			t.Errorf("a request was lost that began after the process had died, at %s", began.Format("15:04:05.000"))
 		}
 	}
 }

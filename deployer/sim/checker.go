@@ -159,6 +159,13 @@ func (w *World) Abandoned() {
 	w.abandoned = true
 }
 
+// Doomed reports whether the commit's processes go bad by themselves.
+func (w *World) Doomed(commit string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.doomed(commit)
+}
+
 // doomed reports whether the commit's processes go bad by themselves.
 func (w *World) doomed(commit string) bool {
 	b := w.behaviours[commit]

@@ -293,6 +293,9 @@ func (r *rig) retire(t *testing.T) {
 		}
 	}
 	live, _ := r.store.Live(target)
+	if live.Warm != nil && live.Active == 0 && r.world.Doomed(live.Release.Commit.SHA) {
+		return // the warm slot may be all that is left: it is kept
+	}
 	r.world.Violate("liveness: the lease %v is not retired, %s is active", live.Warm, live.Active)
 }
 

@@ -178,8 +178,20 @@ func (w *Workshop) mending(ctx context.Context, p deploy.Settings, do func() err
 	return do()
 }
 
+// address is the plan's repository with its references resolved.
+func (w *Workshop) address(p deploy.Settings) (address, error) {
+	if !strings.Contains(p.Repository, "${") {
+		return parseAddress(p.Repository)
+	}
+	repository, err := w.o.Resolve(p.Repository)
+	if err != nil {
+		return address{}, fault(deploy.CodeInvalid, "resolve", "repository", err.Error(), err)
+	}
+	return parseAddress(repository)
+}
+
 func (w *Workshop) converseOnce(ctx context.Context, p deploy.Settings, op string, do func(*visit) error) error {
-	a, err := parseAddress(p.Repository)
+	a, err := w.address(p)
 	if err != nil {
 		return err
 	}
@@ -204,7 +216,7 @@ func (w *Workshop) converseOnce(ctx context.Context, p deploy.Settings, op strin
 
 // withMirror runs do with the repository's mirror to itself.
 func (w *Workshop) withMirror(ctx context.Context, p deploy.Settings, do func(*mirror) error) error {
-	a, err := parseAddress(p.Repository)
+	a, err := w.address(p)
 	if err != nil {
 		return err
 	}

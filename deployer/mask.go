@@ -1,0 +1,39 @@
+package deployer
+
+import (
+	"slices"
+	"strings"
+
+	"ipublish/deploy"
+)
+
+// shortestSecret is the length from which on a resolved value is masked:
+// shorter ones would make holes into ordinary words.
+const shortestSecret = 6
+
+// mask replaces what references resolved to in a text that an app or a host wrote.
+func (x *effects) mask(text string) string {
+	for _, s := range x.secrets {
+		text = strings.ReplaceAll(text, s, "***")
+	}
+	return text
+}
+
+// masked is the evidence without secrets in what processes logged.
+func (x *effects) masked(ev deploy.Evidence) deploy.Evidence {
+	ev.Instances = slices.Clone(ev.Instances)
+	for i := range ev.Instances {
+		ev.Instances[i].Log = x.mask(ev.Instances[i].Log)
+		ev.Instances[i].Command = x.mask(ev.Instances[i].Command)
+	}
+	return ev
+}
+
+// maskedError is err as an *deploy.Error without secrets; its cause becomes text.
+func (x *effects) maskedError(err error) error {
+	if err == nil || len(x.secrets) == 0 {
+		return err
+	}
+	in := deploy.AsError(err)
+	return &deploy.Error{Code: in.Code, Op: in.Op, Subject: in.Subject, Message: x.mask(deploy.MessageOf(err)), Log: x.mask(logOf(err))}
+}
