@@ -2,7 +2,7 @@
 #
 # What such an image cannot do, because there is no shell and no other program in
 # it: run apps, builds or nginx on "local". Use it with hosts over ssh:// and
-# artifacts that need no build (build.run is refused by `ipublish check` there),
+# artifacts that need no build (`ipublish check` says when a build's program is not there),
 # and let the built-in proxy of the container, or an nginx on an ssh host
 # (balancer.nginx.host), switch.
 FROM golang:1.26 AS build

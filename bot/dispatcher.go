@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,7 +54,8 @@ type timing struct {
 
 type result struct {
 	letter deploy.Letter
-	called bool // the chat was asked to show something
+	sent   deploy.Letter // as it is recorded now
+	called bool          // the chat was asked to show something
 	err    error
 }
 
@@ -67,8 +69,8 @@ func envelopeOf(l deploy.Letter) envelope { return envelope{l.Deploy, l.Channel}
 func (d *dispatcher) run(ctx context.Context, wake <-chan struct{}) error {
 	defer d.senders.Wait()
 	var trouble backoff
+	pending, err := d.n.Outbox.Pending()
 	for {
-		pending, err := d.n.Outbox.Pending()
 		wait := d.start(ctx, pending)
 		wait = min(wait, d.readTrouble(err, &trouble))
 		timer := time.NewTimer(wait)
@@ -78,12 +80,29 @@ func (d *dispatcher) run(ctx context.Context, wake <-chan struct{}) error {
 			return nil
 		case <-wake:
 			sleep(ctx, gathering)
+			pending, err = d.n.Outbox.Pending()
 		case r := <-d.results:
 			d.settle(r, time.Now())
+			pending = d.refresh(pending, r)
 		case <-timer.C:
+			pending, err = d.n.Outbox.Pending()
 		}
 		timer.Stop()
 	}
+}
+
+// refresh brings one handled letter of the list up to date, without reading
+// thousands of others again; what is new meanwhile comes with the next wake.
+func (d *dispatcher) refresh(pending []deploy.Letter, r result) []deploy.Letter {
+	i := slices.IndexFunc(pending, func(l deploy.Letter) bool { return envelopeOf(l) == envelopeOf(r.letter) })
+	if i < 0 || r.err != nil {
+		return pending
+	}
+	if r.sent.SentN >= pending[i].WantN {
+		return slices.Delete(pending, i, i+1)
+	}
+	pending[i].Ref, pending[i].SentN, pending[i].Data = r.sent.Ref, r.sent.SentN, r.sent.Data
+	return pending
 }
 
 // readTrouble says when to read the letters again.
@@ -112,7 +131,7 @@ func (d *dispatcher) start(ctx context.Context, pending []deploy.Letter) time.Du
 
 func (d *dispatcher) deliver(ctx context.Context, l deploy.Letter) {
 	r := result{letter: l}
-	r.called, r.err = d.n.send(ctx, l)
+	r.sent, r.called, r.err = d.n.send(ctx, l)
 	select {
 	case d.results <- r:
 	case <-ctx.Done():

@@ -67,6 +67,9 @@ type piece func(m deploy.Message, l deploy.Letter, t told) draft
 // cardDraft takes the first piece that is due; the letter stays pending until it
 // was the last one.
 func cardDraft(s deploy.State, l deploy.Letter, t told) draft {
+	if s.Ending == deploy.Superseded && l.Ref == "" {
+		return draft{told: t, sentN: max(s.N, l.WantN)} // nobody saw it come, nobody misses it
+	}
 	pieces := duePieces(s, l, t)
 	if len(pieces) == 0 {
 		return draft{told: t, sentN: max(s.N, l.WantN)}

@@ -169,25 +169,26 @@ const (
 )
 
 // send shows what is due of one letter: at most one call of the chat.
-func (n *Notifier) send(ctx context.Context, l deploy.Letter) (called bool, err error) {
+func (n *Notifier) send(ctx context.Context, l deploy.Letter) (sent deploy.Letter, called bool, err error) {
 	s, err := n.States.State(l.Deploy)
 	if err != nil {
-		return false, err
+		return l, false, err
 	}
 	chat := n.chatOf(l.Channel)
 	if chat == nil || s.Ended() && time.Since(s.Last) > giveUpAfter {
 		n.Log.Warn("a message is given up", "deploy", l.Deploy.String(), "channel", l.Channel, "ended", s.Ended(), "chat_configured", chat != nil)
 		l.SentN = max(s.N, l.WantN)
-		return false, n.Outbox.Sent(l)
+		return l, false, n.Outbox.Sent(l)
 	}
 	d := draftFor(s, l, edits(chat, l.Channel))
 	ref := ""
 	if d.due {
 		if ref, err = post(ctx, chat, d.message); err != nil {
-			return true, err
+			return l, true, err
 		}
 	}
-	return d.due, n.Outbox.Sent(d.sent(l, ref))
+	sent = d.sent(l, ref)
+	return sent, d.due, n.Outbox.Sent(sent)
 }
 
 func post(ctx context.Context, c Chat, m deploy.Message) (string, error) {

@@ -90,9 +90,29 @@ func goingWrong() []situation {
 			act: deploy.ActUndo, ending: deploy.Failed, code: deploy.CodeUnhealthy},
 		{name: "a failure that asks to hold", tell: func(s *story) { s.fail(&deploy.Error{Code: deploy.CodeHold, Message: "both fail"}) },
 			act: deploy.ActHold, code: deploy.CodeHold, says: "both fail"},
+		{name: "a retire fails", world: retiring(), tell: func(s *story) { s.fail(&deploy.Error{Code: deploy.CodeUnavailable, Op: "stop"}) },
+			act: deploy.ActEnd, ending: deploy.Failed, code: deploy.CodeUnavailable},
+		{name: "the first deploy's switch fails", world: newWorld(), tell: func(s *story) { s.until(deploy.OpRoute); s.fail(&deploy.Error{Code: deploy.CodeFailed, Op: "route"}) },
+			act: deploy.ActUndo, ending: deploy.Failed, code: deploy.CodeFailed},
+		{name: "the switch fails where nothing of the old release was left", world: rebooted(), tell: func(s *story) { s.until(deploy.OpRoute); s.fail(&deploy.Error{Code: deploy.CodeFailed, Op: "route"}) },
+			act: deploy.ActHold, code: deploy.CodeHold, says: "no earlier release"},
 		{name: "a failure after bake", tell: func(s *story) { s.until(deploy.OpDrain); s.fail(&deploy.Error{Code: deploy.CodeTimeout, Op: "drain"}) },
 			act: deploy.ActHold, code: deploy.CodeTimeout},
 	}
+}
+
+// retiring is a world in which the lease of the warm slot ran out.
+func retiring() *world {
+	w := worlds()["flip"]
+	w.want(deploy.Request{Want: deploy.WantRetire, By: deploy.SystemActor()})
+	return w
+}
+
+// rebooted is a world in which the live release is not running any more.
+func rebooted() *world {
+	w := usual()
+	w.obs.Slots[deploy.Blue] = nil
+	return w
 }
 
 func heldForPeople() []situation {
@@ -114,6 +134,12 @@ func heldForPeople() []situation {
 			act: deploy.ActUndo, ending: deploy.Reverted},
 		{name: "the first deploy held while baking, then cancelled", world: newWorld(), tell: func(s *story) { s.until(deploy.OpBake); stuck(s); s.order(deploy.KindCancel) },
 			act: deploy.ActWait},
+		{name: "an order that could not be followed, then resumed", world: newWorld(), tell: func(s *story) {
+			s.until(deploy.OpBake)
+			s.order(deploy.KindCancel)
+			stuck(s)
+			s.order(deploy.KindResume)
+		}, act: deploy.ActRun},
 		{name: "held after bake, then cancelled", tell: func(s *story) { s.until(deploy.OpDrain); stuck(s); s.order(deploy.KindCancel) }, act: deploy.ActWait},
 		{name: "held on the way back, then cancelled", tell: func(s *story) { reverting(s); s.fail(unhealthy(deploy.OpCheck)); stuck(s); s.order(deploy.KindCancel) },
 			act: deploy.ActWait},

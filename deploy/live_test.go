@@ -181,6 +181,30 @@ func TestAnAcceptedFileIsTheKnownOne(t *testing.T) {
 	}
 }
 
+func TestAnAcceptTakesTheSlotThatHasTrafficAsTheLiveOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		up   []string
+		slot deploy.Slot
+		live string
+	}{
+		"as before":  {[]string{"10.0.0.1:8080"}, deploy.Blue, "a"},
+		"moved":      {[]string{"10.0.0.1:8081"}, deploy.Green, "b"},
+		"both":       {[]string{"10.0.0.1:8080", "10.0.0.1:8081"}, deploy.Blue, "a"},
+		"a stranger": {[]string{"10.9.9.9:80"}, deploy.Blue, "a"},
+		"not told":   {nil, deploy.Blue, "a"},
+	} {
+		w := usual()
+		w.keeps(deploy.Green, "b")
+		w.want(deploy.Request{Want: deploy.WantAccept, By: ann()})
+		s := planned(t, w)
+		s.do(&deploy.Evidence{Traffic: &deploy.Traffic{Up: c.up, File: "/etc/nginx/shop.conf", SHA256: "file-2"}})
+		l := folded(w.live, s)
+		if l.Slot != c.slot || l.Release.Key() != w.release(c.live).Key() || (l.Warm == nil) != (name == "moved") {
+			t.Errorf("%s: %s is live on %s, warm %+v", name, l.Release.Commit.Short(), l.Slot, l.Warm)
+		}
+	}
+}
+
 func TestAnAbandonedDeployLeavesWhatWasObserved(t *testing.T) {
 	w := usual()
 	s := planned(t, w)

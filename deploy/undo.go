@@ -7,8 +7,8 @@ import (
 )
 
 // Undo plans the way back of a deploy from what its journal says was started:
-// the old slot is proven ready before traffic moves to it, the new one is
-// drained and then stopped. It never stops or unroutes the old slot, and it is
+// where the switch was begun the old slot is proven ready before it gets the
+// traffic back for certain; the new one is drained and then stopped. It never stops or unroutes the old slot, and it is
 // empty where nothing was started.
 func Undo(s State) Plan {
 	plan := Plan{Target: s.Target, Want: s.Request.Want, Commit: -1, Baked: -1}
@@ -17,7 +17,7 @@ func Undo(s State) Plan {
 	}
 	plan.Release, plan.Slot, plan.Settings = s.Plan.Old, s.Plan.OldSlot, s.Plan.Settings
 	u := undoing{s: s, plan: *s.Plan}
-	if route, ok := u.began(OpRoute); ok && s.Plan.OldSlot != "" {
+	if route, ok := u.began(OpRoute); ok && !u.untouchable() && s.Plan.OldSlot != "" {
 		plan.Steps = append(plan.Steps, u.checkOld(route), u.routeBack(route), u.drainNew(route))
 	}
 	if step, ok := u.toStop(); ok {
@@ -50,6 +50,13 @@ type undoing struct {
 	plan Plan
 }
 
+// untouchable reports whether the switch was refused because the managed file
+// was edited, with the old slot seen in traffic: there is nothing to take back,
+// and routing again could only be refused again.
+func (u undoing) untouchable() bool {
+	return u.s.Trouble != nil && u.s.Trouble.Code == CodeDrift && !Moved(u.s)
+}
+
 // began finds the step of an operation that was started.
 func (u undoing) began(op Op) (Step, bool) {
 	for i, st := range u.plan.Steps {
@@ -66,7 +73,7 @@ func (u undoing) toStop() (Step, bool) {
 	if start, ok := u.began(OpStart); ok {
 		return start, true
 	}
-	if _, moved := u.began(OpRoute); moved && u.plan.OldSlot != "" {
+	if Moved(u.s) && u.plan.OldSlot != "" {
 		return u.began(OpCheck)
 	}
 	return Step{}, false

@@ -152,3 +152,47 @@ func TestWithoutAPlanThereIsNothingToUndo(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+func TestASwitchThatWasLookedAtAndNotSeenMovedNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		up    []string // seen after the failure; none: nobody could look
+		moved bool
+	}{
+		"nobody could look":   {nil, true},
+		"the old slot serves": {[]string{"10.0.0.1:8080"}, false},
+		"the new slot serves": {[]string{"10.0.0.1:8081"}, true},
+		"both have traffic":   {[]string{"10.0.0.1:8080", "10.0.0.1:8081"}, true},
+		"something else does": {[]string{"10.9.9.9:80"}, false},
+	} {
+		s := planned(t, usual())
+		s.until(deploy.OpRoute)
+		s.start()
+		var seen *deploy.Evidence
+		if c.up != nil {
+			seen = &deploy.Evidence{Traffic: &deploy.Traffic{Up: c.up}}
+		}
+		s.add(deploy.Event{Kind: deploy.KindFailed, Step: s.state.Next, Evidence: seen, Err: &deploy.Error{Code: deploy.CodeFailed, Op: "route"}})
+		if got := deploy.Moved(s.state); got != c.moved {
+			t.Errorf("%s: moved %v", name, got)
+		}
+		if d := deploy.Decide(s.state); d.Act != deploy.ActUndo || (d.Ending == deploy.Reverted) != c.moved {
+			t.Errorf("%s: decides %+v", name, d)
+		}
+		wayBackRoutes(t, name, s.state)
+	}
+}
+
+// wayBackRoutes: whatever was seen, a begun switch is made undone for certain.
+func wayBackRoutes(t *testing.T, name string, st deploy.State) {
+	t.Helper()
+	if !slices.Equal(wanted(st), []deploy.Op{deploy.OpCheck, deploy.OpRoute, deploy.OpDrain, deploy.OpStop}) {
+		t.Fatalf("%s: the test's own expectation is %v", name, wanted(st))
+	}
+	var ops []deploy.Op
+	for _, s := range deploy.Undo(st).Steps {
+		ops = append(ops, s.Op)
+	}
+	if !slices.Equal(ops, wanted(st)) {
+		t.Errorf("%s: the way back is %v", name, ops)
+	}
+}

@@ -219,7 +219,9 @@ func (w *world) seen(word string, slot deploy.Slot, arg func(int) string) error 
 	case "edited":
 		w.obs.Traffic.File, w.obs.Traffic.Edited = arg(0), true
 	case "traffic":
-		w.obs.Traffic.Up = []string{arg(0)}
+		for i := 0; arg(i) != ""; i++ {
+			w.obs.Traffic.Up = append(w.obs.Traffic.Up[:i:i], arg(i))
+		}
 	default:
 		return fmt.Errorf("nothing here knows %q", word)
 	}
