@@ -71,7 +71,7 @@ func actorOf(r *http.Request) deploy.Actor {
 
 // apiCommand carries out one command, slow answers included.
 func (s *Server) apiCommand(w http.ResponseWriter, r *http.Request) {
-	raw, release := s.body(w, r, maxSmallBody)
+	raw, release := s.body(w, r, s.gate(r, s.api), maxSmallBody)
 	if release == nil {
 		return
 	}
@@ -102,7 +102,7 @@ func apiKey(by deploy.Actor, key string) string {
 
 // laterNow waits for a slow answer, in its turn.
 func (s *Server) laterNow(w http.ResponseWriter, r *http.Request, a Answer) Answer {
-	turn := s.turn(r.Context())
+	turn := s.gate(r, s.api).turn(r.Context())
 	if turn == nil {
 		return Answer{Text: "too much is being worked on just now: try again", Code: deploy.CodeUnavailable}
 	}

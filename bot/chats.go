@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ipublish/bot/hostile"
 	"ipublish/deploy"
 )
 
@@ -93,12 +94,17 @@ func genuine(chat string, cmd deploy.Command) bool {
 // chat receives a command of a chat by HTTP.
 func (s *Server) chat(name string, c Chat) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		raw, release := s.body(w, r, maxSmallBody)
+		if err := knock(c, r); err != nil {
+			s.chatRefusal(w, name, c, deploy.Command{}, err)
+			return
+		}
+		mine := s.gate(r, s.chats)
+		raw, release := s.body(w, r, mine, maxSmallBody)
 		if release == nil {
 			return
 		}
 		defer release()
-		turn := s.turn(r.Context())
+		turn := mine.turn(r.Context())
 		if turn == nil {
 			busy(w)
 			return
@@ -109,7 +115,7 @@ func (s *Server) chat(name string, c Chat) http.HandlerFunc {
 			err = refused("the sender is not one of %s", name)
 		}
 		if err != nil {
-			s.chatRefusal(w, name, c, err)
+			s.chatRefusal(w, name, c, cmd, err)
 			return
 		}
 		a := s.Handler.Handle(r.Context(), cmd)
@@ -118,23 +124,31 @@ func (s *Server) chat(name string, c Chat) http.HandlerFunc {
 	}
 }
 
-func (s *Server) chatRefusal(w http.ResponseWriter, name string, c Chat, err error) {
+func (s *Server) chatRefusal(w http.ResponseWriter, name string, c Chat, cmd deploy.Command, err error) {
+	s.Log.Log(context.Background(), refusalLevel(err), "a message was not taken", "chat", name, "err", err)
 	switch deploy.CodeOf(err) {
 	case deploy.CodeNotFound:
-		ack(w, c, deploy.Command{}, "")
-		return
+		s.acknowledge(w, c, cmd, nothingToDo(name, cmd, err))
 	case deploy.CodeRefused:
 		unauthorised(w)
 	default:
 		http.Error(w, "malformed", http.StatusBadRequest)
 	}
-	s.Log.Info("a message was not taken", "chat", name, "err", err)
+}
+
+// nothingToDo tells a verified asker why nothing was done, so that nobody waits
+// for an answer; a probe that nobody asked for is told nothing.
+func nothingToDo(chat string, cmd deploy.Command, err error) Answer {
+	if !genuine(chat, cmd) {
+		return Answer{}
+	}
+	return Answer{Text: hostile.Block(deploy.MessageOf(err), maxBlock), Code: deploy.CodeNotFound}
 }
 
 func (s *Server) acknowledge(w http.ResponseWriter, c Chat, cmd deploy.Command, a Answer) {
 	shown := ack(w, c, cmd, a.Text)
 	switch {
-	case !shown:
+	case !shown && (a.Text != "" || a.Later != nil):
 		s.reply(c, cmd, a)
 	case a.Later != nil:
 		s.reply(c, cmd, Answer{Later: a.Later})
@@ -188,5 +202,9 @@ func textMessage(cmd deploy.Command, text string) deploy.Message {
 }
 
 func (s *Server) note(cmd deploy.Command, a Answer) {
-	s.Log.Info("command", "by", cmd.User.ID, "channel", cmd.Channel, "deploy", a.Deploy.String(), "code", string(a.Code))
+	args := []any{"by", cmd.User.ID, "channel", cmd.Channel, "verb", string(a.Verb)}
+	if a.Deploy != 0 {
+		args = append(args, "deploy", a.Deploy.String())
+	}
+	s.Log.Info("command", append(args, "code", string(a.Code))...)
 }

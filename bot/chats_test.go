@@ -56,6 +56,30 @@ func TestASlashCommandIsAcknowledgedWithItsNumber(t *testing.T) {
 	}
 }
 
+func TestAnAskerOfAnotherCommandIsToldSo(t *testing.T) {
+	f := newFront(t)
+	code, body := f.send(t, "POST", "/slack/commands", chatSecret, strings.NewReader("other"))
+	if code != 200 || !strings.Contains(body, "/other is not ours") || !strings.Contains(f.log.String(), "level=INFO msg=\"a message was not taken\"") {
+		t.Errorf("got %d %q\n%s", code, body, f.log)
+	}
+	f.slack.shows = false
+	running(t, f)
+	f.send(t, "POST", "/slack/commands", chatSecret, strings.NewReader("probe"))
+	f.send(t, "POST", "/slack/commands", chatSecret, strings.NewReader("other"))
+	contains(t, <-f.slack.replies, "/other is not ours")
+}
+
+func TestACommandIsLoggedWithItsVerbAndNoDeployThatIsNone(t *testing.T) {
+	f := newFront(t)
+	f.send(t, "POST", "/slack/commands", chatSecret, commandBody(slackCommand("whoami")))
+	f.send(t, "POST", "/slack/commands", chatSecret, commandBody(slackCommand(`abandon #1 "x"`)))
+	if log := f.log.String(); !strings.Contains(log, "verb=whoami") || !strings.Contains(log, "verb=abandon code=refused") || strings.Contains(log, "deploy=") {
+		t.Errorf("logged\n%s", log)
+	}
+	f.send(t, "POST", "/slack/commands", chatSecret, commandBody(slackCommand("deploy main")))
+	contains(t, f.log.String(), "verb=deploy deploy=#1")
+}
+
 func TestADriverCannotSpeakForPeopleOfAnotherChat(t *testing.T) {
 	f := newFront(t)
 	c := slackCommand("deploy main")

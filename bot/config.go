@@ -13,6 +13,15 @@ type Config struct {
 	Roles  map[string][]string // "deployer", "admin", "approver" → ids of actors, "slack:U024BE7LH"
 	Tokens map[string]string   // name → secret; its bearer is the actor "token:NAME"
 	Chats  []string            // names of the configured chats: their members may ask
+	Hooks  []string            // names of the configured hooks: "github", and "github/shop" for an app's own
+}
+
+// hasHook reports whether an app has a hook of its own, with any git host.
+func (c Config) hasHook(app string) bool {
+	return slices.ContainsFunc(c.Hooks, func(name string) bool {
+		_, own, ok := strings.Cut(name, "/")
+		return ok && own == app
+	})
 }
 
 // app finds a configured app by its exact name.

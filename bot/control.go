@@ -95,10 +95,19 @@ func cancelEvent(s deploy.State, ev deploy.Event) (deploy.Event, error) {
 	case s.Baked():
 		return ev, refused("%s is live for good and only cleans up: `rollback %s %s` goes back", s.ID, s.Target.App, s.Target.Env)
 	case s.Committed() && s.Plan.OldSlot == "":
-		return ev, refused("%s is the first release here: there is no earlier one to go back to", s.ID)
+		return ev, refused("%s", noWayBack(s))
 	}
 	ev.Kind = deploy.KindCancel
 	return ev, nil
+}
+
+// noWayBack says why a deploy without an old slot cannot be undone any more.
+func noWayBack(s deploy.State) string {
+	if s.Plan.Old.IsZero() {
+		return fmt.Sprintf("%s is the first release here: there is no earlier one to go back to", s.ID)
+	}
+	return fmt.Sprintf("no process of an earlier release runs any more, so %s cannot go back: wait for its end, then `rollback %s %s` starts one again",
+		s.ID, s.Target.App, s.Target.Env)
 }
 
 // newEvent starts an event by the asker. It carries the command's key, so that

@@ -41,6 +41,7 @@ func TestCancelIsRefusedWhereItCannotHelp(t *testing.T) {
 		"ended":      {func(d drive) { d.ended(deploy.Superseded) }, []string{"has ended already", "superseded"}},
 		"baked":      {func(d drive) { d.planned().done(4) }, []string{"only cleans up", "rollback shop production"}},
 		"first ever": {func(d drive) { firstEver(d) }, []string{"no earlier one"}},
+		"revival":    {func(d drive) { revival(d) }, []string{"no process of an earlier release runs any more", "wait for its end", "rollback shop production"}},
 		"broken":     {func(d drive) { breakJournal(d) }, []string{"cannot be trusted", "abandon #1"}},
 	}
 	for name, c := range cases {
@@ -57,9 +58,16 @@ func TestCancelIsRefusedWhereItCannotHelp(t *testing.T) {
 	}
 }
 
-func firstEver(d drive) {
+func firstEver(d drive) { withoutOldSlot(d, deploy.Release{}) }
+
+// revival brings a release back of which nothing ran any more.
+func revival(d drive) {
+	withoutOldSlot(d, deploy.Release{App: "shop", Commit: deploy.Commit{SHA: sha}})
+}
+
+func withoutOldSlot(d drive, old deploy.Release) {
 	d.append(deploy.Event{Kind: deploy.KindClaimed})
-	d.append(deploy.Event{Kind: deploy.KindPlanned, Plan: &deploy.Plan{Target: shopProd, Commit: 0, Baked: 1, Slot: deploy.Blue,
+	d.append(deploy.Event{Kind: deploy.KindPlanned, Plan: &deploy.Plan{Target: shopProd, Commit: 0, Baked: 1, Slot: deploy.Blue, Old: old,
 		Steps: []deploy.Step{{Op: deploy.OpRoute, Slot: deploy.Blue}, {Op: deploy.OpBake}}}})
 	d.done(1)
 }
@@ -165,6 +173,16 @@ func TestARollbackOfADeployThatIsNotForGoodIsItsRevert(t *testing.T) {
 		}
 		contains(t, a.Text, "#1 is going back")
 		contains(t, says(t, m, "rollback").Text, "#1 is going back already")
+	}
+}
+
+func TestARollbackOfARevivalSaysWhatToWaitFor(t *testing.T) {
+	m := newMemory()
+	revival(submitted(t, m, shopProd, "k"))
+	a := says(t, m, "rollback")
+	contains(t, a.Text, "no process of an earlier release runs any more", "wait for its end")
+	if a.Code != deploy.CodeRefused || len(m.ids()) != 1 {
+		t.Errorf("got %+v", a)
 	}
 }
 

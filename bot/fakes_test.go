@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"ipublish/bot/hostile"
 	"ipublish/deploy"
 )
 
@@ -20,6 +21,9 @@ type fakeHook struct{ secret string }
 func (f fakeHook) Parse(r *http.Request, body []byte) (deploy.Push, error) {
 	if !hmac.Equal([]byte(r.Header.Get("X-Secret")), []byte(f.secret)) {
 		return deploy.Push{}, &deploy.Error{Code: deploy.CodeRefused, Message: "bad signature"}
+	}
+	if r.Header.Get("X-Event") == "captured" {
+		return deploy.Push{}, &deploy.Error{Code: deploy.CodeRefused, Err: hostile.ErrCaptured}
 	}
 	if r.Header.Get("X-Event") == "ping" {
 		return deploy.Push{}, &deploy.Error{Code: deploy.CodeNotFound, Message: "a ping"}
@@ -32,6 +36,14 @@ func (f fakeHook) Parse(r *http.Request, body []byte) (deploy.Push, error) {
 		return p, &deploy.Error{Code: deploy.CodeInvalid, Err: err}
 	}
 	return p, nil
+}
+
+// Knock implements Doorkeeper.
+func (f fakeHook) Knock(h http.Header) error {
+	if h.Get("X-Secret") == "" {
+		return &deploy.Error{Code: deploy.CodeRefused, Message: "no signature"}
+	}
+	return nil
 }
 
 // fakeChat verifies like fakeHook; posts and replies are recorded.
@@ -60,6 +72,9 @@ func (f *fakeChat) Command(r *http.Request, body []byte) (deploy.Command, error)
 		return deploy.Command{}, &deploy.Error{Code: deploy.CodeRefused}
 	}
 	var c deploy.Command
+	if string(body) == "other" {
+		return slackCommand("x"), &deploy.Error{Code: deploy.CodeNotFound, Message: "the command /other is not ours"}
+	}
 	if string(body) == "probe" {
 		return c, &deploy.Error{Code: deploy.CodeNotFound}
 	}

@@ -64,6 +64,7 @@ type Answer struct {
 	Text   string      // plain text without control characters but line feeds
 	Deploy deploy.ID   // the deploy it is about, where there is one
 	Code   deploy.Code // empty: understood and done
+	Verb   Verb        // what the command asks for; empty where it was not understood
 	// Later, where set, is slow work that yields the final answer; Text is to be
 	// shown meanwhile. Nothing is lost if it is never called.
 	Later func(ctx context.Context) Answer
@@ -78,31 +79,36 @@ func (h *Handler) Handle(ctx context.Context, cmd deploy.Command) Answer {
 		cmd.Key = "once:" + rand.Text()
 	}
 	cmd.User.Name = hostile.Line(cmd.User.Name, 60)
-	a, err := h.handle(ctx, cmd)
-	if err != nil {
-		return answerError(err)
+	cfg := h.Config()
+	p, err := understand(cfg, cmd)
+	var a Answer
+	if err == nil {
+		a, err = h.do(ctx, cfg, cmd, p)
 	}
+	if err != nil {
+		a = answerError(err)
+	}
+	a.Verb = p.Verb
 	return a
 }
 
-func (h *Handler) handle(ctx context.Context, cmd deploy.Command) (Answer, error) {
-	cfg := h.Config()
+// understand reads the command and asks for the right to it; after a refusal it
+// still tells the verb.
+func understand(cfg Config, cmd deploy.Command) (Parsed, error) {
 	// A stranger is not told which apps there are.
 	if err := Authorize(cfg, cmd.User, string(VerbHelp)); err != nil {
-		return Answer{}, err
+		return Parsed{}, err
 	}
 	p, err := Parse(cmd.Text, cfg.scope(cmd.Channel))
 	if err != nil {
-		return Answer{}, err
+		return Parsed{Verb: p.Verb}, err
 	}
-	if err := authorizeParsed(cfg, cmd.User, p); err != nil {
-		return Answer{}, err
-	}
-	return h.do(ctx, cfg, cmd, p)
+	return p, authorizeParsed(cfg, cmd.User, p)
 }
 
+// authorizeParsed: a plan with --force only shows, so it needs no more than a plan.
 func authorizeParsed(cfg Config, by deploy.Actor, p Parsed) error {
-	if err := Authorize(cfg, by, string(p.Verb)); err != nil || p.Force == "" {
+	if err := Authorize(cfg, by, string(p.Verb)); err != nil || p.Force == "" || p.Verb == VerbPlan {
 		return err
 	}
 	return Authorize(cfg, by, string(VerbForce))

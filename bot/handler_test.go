@@ -66,6 +66,19 @@ func TestForceCarriesItsReason(t *testing.T) {
 	}
 }
 
+func TestAForcedPlanIsAPreviewThatAnybodyMaySee(t *testing.T) {
+	m := newMemory()
+	a := saysAs(t, m, "slack:UNOBODY", `plan main --force "see what would happen"`, "k")
+	if a.Code != "" || a.Later == nil || a.Verb != VerbPlan {
+		t.Fatalf("got %+v", a)
+	}
+	a.Later(t.Context())
+	if m.planned.Force != "see what would happen" || len(m.events) != 0 {
+		t.Errorf("planned for %+v with %d events", m.planned, len(m.events))
+	}
+	contains(t, saysAs(t, m, "slack:UNOBODY", "help plan", "k2").Text, "--force", "nothing is recorded")
+}
+
 func TestARefusedSubmitIsExplained(t *testing.T) {
 	m := newMemory()
 	m.refuse = &deploy.Error{Code: deploy.CodeRefused, Message: "shop/production is frozen until Monday"}

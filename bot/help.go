@@ -27,7 +27,10 @@ func explain(g grammar) string {
 	if g.role != RoleNone {
 		text += "\n  needs the role " + string(g.role)
 	}
-	if g.force {
+	switch {
+	case g.force && g.verb == VerbPlan:
+		text += "\n  --force \"why\" shows what a forced deploy would do; nothing is recorded"
+	case g.force:
 		text += "\n  --force \"why\" deploys a release that failed before; needs the role " + string(RoleAdmin) + ", is recorded and told"
 	}
 	return text

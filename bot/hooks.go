@@ -2,7 +2,9 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -24,23 +26,28 @@ var accepted = map[string]string{"status": "accepted"}
 // that the delivery asks for is durable.
 func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
 	provider, app := chi.URLParam(r, "provider"), chi.URLParam(r, "app")
-	raw, release := s.body(w, r, maxHookBody)
-	if release == nil {
-		return
-	}
-	defer release()
-	turn := s.turn(r.Context())
-	if turn == nil {
-		busy(w)
-		return
-	}
-	defer turn()
 	h, ok := s.Hooks(hookName(provider, app))
 	if !ok {
 		s.Log.Warn("a delivery came for a hook that is not configured", "provider", hostile.Line(provider, 40), "app", hostile.Line(app, 40))
 		unauthorised(w)
 		return
 	}
+	if err := knock(h, r); err != nil {
+		s.hookRefusal(w, hookName(provider, app), err)
+		return
+	}
+	mine := s.gate(r, s.hooks)
+	raw, release := s.body(w, r, mine, maxHookBody)
+	if release == nil {
+		return
+	}
+	defer release()
+	turn := mine.turn(r.Context())
+	if turn == nil {
+		busy(w)
+		return
+	}
+	defer turn()
 	push, err := h.Parse(r, raw)
 	if err != nil {
 		s.hookRefusal(w, hookName(provider, app), err)
@@ -55,6 +62,14 @@ func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusAccepted, accepted)
 }
 
+// knock lets a driver refuse by the headers, before the body is read.
+func knock(driver any, r *http.Request) error {
+	if d, ok := driver.(Doorkeeper); ok {
+		return d.Knock(r.Header)
+	}
+	return nil
+}
+
 func hookName(provider, app string) string {
 	if app == "" {
 		return provider
@@ -63,7 +78,7 @@ func hookName(provider, app string) string {
 }
 
 func (s *Server) hookRefusal(w http.ResponseWriter, name string, err error) {
-	s.Log.Info("a delivery was not taken", "hook", hostile.Line(name, 80), "err", err)
+	s.Log.Log(context.Background(), refusalLevel(err), "a delivery was not taken", "hook", hostile.Line(name, 80), "err", err)
 	switch deploy.CodeOf(err) {
 	case deploy.CodeNotFound:
 		writeJSON(w, http.StatusAccepted, accepted)
@@ -72,6 +87,14 @@ func (s *Server) hookRefusal(w http.ResponseWriter, name string, err error) {
 	default:
 		http.Error(w, "malformed", http.StatusBadRequest)
 	}
+}
+
+// refusalLevel: a captured signature is somebody at work, the rest is noise.
+func refusalLevel(err error) slog.Level {
+	if errors.Is(err, hostile.ErrCaptured) {
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
 }
 
 // take submits what a verified push asks for.
@@ -114,13 +137,14 @@ func (s *Server) wishes(app string, push deploy.Push) (wishes []deploy.Request, 
 }
 
 // speaksFor reports whether a hook's secret is good for an app: an app's own
-// hook for that app only, the provider's for every app without one of its own.
+// hook for that app only, a shared one for every app without any of its own, be
+// it of another git host.
 func (s *Server) speaksFor(provider, bound, app string) bool {
 	if bound != "" {
 		return bound == app
 	}
 	_, own := s.Hooks(hookName(provider, app))
-	return !own
+	return !own && !s.Config().hasHook(app)
 }
 
 func pushRequest(t deploy.Target, branch string, p deploy.Push) deploy.Request {

@@ -77,6 +77,7 @@ func TestWhatIsNotForUsIsAcceptedInTheSameWords(t *testing.T) {
 func TestASecretSpeaksOnlyForItsRepository(t *testing.T) {
 	cfg := testConfig()
 	cfg.Apps[1].Environments[0].AutoDeploy = true
+	cfg.Hooks = []string{"github", "gitea", "gitea/api"}
 	cases := []struct {
 		path, secret, repo string
 		queued             int
@@ -85,6 +86,8 @@ func TestASecretSpeaksOnlyForItsRepository(t *testing.T) {
 		{"/hooks/gitea", "gitea-secret", "acme/api", 0},
 		{"/hooks/gitea/api", "api-secret", "acme/api", 1},
 		{"/hooks/gitea/api", "api-secret", "acme/shop", 0},
+		{"/hooks/github", "hook-secret", "acme/shop", 1},
+		{"/hooks/github", "hook-secret", "acme/api", 0},
 	}
 	for _, c := range cases {
 		f := newFront(t)
@@ -94,6 +97,20 @@ func TestASecretSpeaksOnlyForItsRepository(t *testing.T) {
 		code, _ := f.send(t, "POST", c.path, map[string]string{"X-Secret": c.secret}, pushBody(p))
 		if code != http.StatusAccepted || f.submitCalls() != c.queued {
 			t.Errorf("%s at %s: %d, %d requests", c.repo, c.path, code, f.submitCalls())
+		}
+	}
+}
+
+func TestACapturedSignatureIsAWarningAndAWrongOneIsNot(t *testing.T) {
+	for header, level := range map[string]string{"captured": "WARN", "": "INFO"} {
+		f := newFront(t)
+		secret := "hook-secret"
+		if header == "" {
+			secret = "wrong"
+		}
+		code, _ := f.send(t, "POST", "/hooks/github", map[string]string{"X-Secret": secret, "X-Event": header}, pushBody(shopPush()))
+		if code != http.StatusUnauthorized || !strings.Contains(f.log.String(), "level="+level+" msg=\"a delivery was not taken\"") {
+			t.Errorf("%q: %d\n%s", header, code, f.log)
 		}
 	}
 }

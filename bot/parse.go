@@ -18,7 +18,7 @@ type Parsed struct {
 	Release string          // rollback: lower-case hex digits; empty: the newest good one
 	ID      deploy.ID       // cancel, resume, abandon; 0: not given
 	Why     string          // abandon
-	Force   string          // reason of --force
+	Force   string          // reason of --force; with plan nothing more than a preview
 	Limit   int             // history: 1 to 50
 	Topic   Verb            // help: empty for the overview
 }
@@ -38,7 +38,8 @@ const (
 )
 
 // Parse understands one command. It is pure. Everything that it cannot make
-// sense of is deploy.CodeInvalid with a message that gives the choices.
+// sense of is deploy.CodeInvalid with a message that gives the choices; the verb
+// is there if it was understood.
 func Parse(text string, scope Scope) (Parsed, error) {
 	if len(text) > maxText {
 		return Parsed{}, invalid("the command is longer than %d bytes: shorten it", maxText)
@@ -57,7 +58,7 @@ func Parse(text string, scope Scope) (Parsed, error) {
 	}
 	p, rest, err := flags(g, words[1:])
 	if err != nil {
-		return Parsed{}, err
+		return Parsed{Verb: g.verb}, err
 	}
 	return arguments(g, p, rest, scope)
 }

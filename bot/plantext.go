@@ -69,7 +69,7 @@ func stepText(s deploy.Step) string {
 	case deploy.OpPrune:
 		return fmt.Sprintf("remove old releases, keep %d", len(s.Keep))
 	case deploy.OpAccept:
-		return "record the balancer's file as the known version"
+		return "record what the balancer and its managed file say as right"
 	}
 	return string(s.Op)
 }

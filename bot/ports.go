@@ -24,12 +24,24 @@ type Githook interface {
 	Parse(r *http.Request, body []byte) (deploy.Push, error)
 }
 
+// Doorkeeper is a Githook or a Chat that judges requests by their headers alone,
+// so that nobody's body is read who could not be genuine.
+type Doorkeeper interface {
+	// Knock refuses (deploy.CodeRefused) only what Parse or Command would refuse
+	// with any body: a proof that is missing or malformed or, where the proof
+	// does not cover the body, wrong. nil proves nothing. It does no I/O.
+	Knock(h http.Header) error
+}
+
 // Chat is one chat platform. It may be used by several goroutines at once.
 type Chat interface {
 	// Command verifies and reads one HTTP request of the platform. It does no
 	// I/O. deploy.CodeRefused: not genuine, or a person who may not speak here;
 	// deploy.CodeInvalid: genuine but malformed; deploy.CodeNotFound: nothing to
-	// do (a certificate probe, a picture); answer it with Acker.Ack and no text.
+	// do. Then the returned command names the asker if there is one and the
+	// request was verified (a picture, another app's command): tell them the
+	// error's message. A command without a User (a certificate probe) is answered
+	// with Acker.Ack and no text.
 	Command(r *http.Request, body []byte) (deploy.Command, error)
 	// Listen receives commands over the platform's socket and hands each to
 	// handle, which must not block. A driver that has only HTTP blocks until ctx

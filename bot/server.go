@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -18,14 +19,17 @@ import (
 const (
 	maxHookBody   = 25 << 20 // bytes; GitHub's own cap
 	maxSmallBody  = 1 << 20  // bytes, of chats and the API
-	maxBodies     = 96 << 20 // bytes of bodies in memory at once
-	maxHandling   = 64       // requests being handled at once, after their bodies were read
+	maxBodies     = 16 << 20 // bytes of bodies up to smallBody in memory at once, at each gate
+	maxLarge      = 80 << 20 // bytes of larger bodies in memory at once
+	maxPerClient  = 32       // bodies of one address being read at once, at each gate
+	maxHandling   = 64       // requests being handled at once at each gate, after their bodies were read
 	maxStreams    = 64       // event streams open at once
 	maxWorkers    = 4        // slow answers worked on at once
 	maxBacklog    = 32       // slow answers waiting for a worker
 	waitForTurn   = 2 * time.Second
 	slowAnswer    = 2 * time.Minute
 	answerTimeout = 30 * time.Second
+	lingering     = time.Second // for the rest of a body that is not read
 )
 
 // Parts is what a Server is made of; all fields are needed.
@@ -43,8 +47,10 @@ type Parts struct {
 // what it acknowledges is durable in the store.
 type Server struct {
 	Parts
-	bodies  *bodies
-	turns   chan struct{}
+	hooks   *gate // of git hosts
+	chats   *gate
+	api     *gate // by the network
+	local   *gate // all of the unix socket
 	streams *streams
 	later   chan func(context.Context)
 }
@@ -53,8 +59,10 @@ type Server struct {
 func NewServer(p Parts) *Server {
 	return &Server{
 		Parts:   p,
-		bodies:  newBodies(maxBodies),
-		turns:   make(chan struct{}, maxHandling),
+		hooks:   newGate(maxBodies, maxLarge),
+		chats:   newGate(maxBodies, 0),
+		api:     newGate(maxBodies, 0),
+		local:   newGate(maxBodies, maxLarge),
 		streams: newStreams(maxStreams),
 		later:   make(chan func(context.Context), maxBacklog),
 	}
@@ -82,8 +90,10 @@ func (s *Server) HTTP() *http.Server {
 func (s *Server) Routes() http.Handler {
 	r := chi.NewRouter()
 	r.Use(s.recovered, limited)
-	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })
+	r.Get("/healthz", healthz)
+	r.Head("/healthz", healthz)
 	r.Get("/readyz", s.readyz)
+	r.Head("/readyz", s.readyz)
 	r.Post("/hooks/{provider}", s.hook)
 	r.Post("/hooks/{provider}/{app}", s.hook)
 	for name, c := range s.Chats {
@@ -108,6 +118,8 @@ func chatPath(name string) string {
 	}
 	return "/" + name + "/messages"
 }
+
+func healthz(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	if err := s.Ready(); err != nil {
@@ -145,43 +157,59 @@ func limited(next http.Handler) http.Handler {
 	})
 }
 
-// turn waits a moment for the right to handle a request. release is nil if
-// there was none: the caller answers 503.
-func (s *Server) turn(ctx context.Context) (release func()) {
-	wait := time.NewTimer(waitForTurn)
-	defer wait.Stop()
-	select {
-	case s.turns <- struct{}{}:
-		return func() { <-s.turns }
-	case <-wait.C:
-	case <-ctx.Done():
+// gate is the sender's share of the server: local users never share with the
+// network, which has its own for each kind of endpoint.
+func (s *Server) gate(r *http.Request, network *gate) *gate {
+	if _, local := peerOf(r.Context()); local {
+		return s.local
 	}
-	return nil
+	return network
 }
 
 // busy asks the sender to come again.
 func busy(w http.ResponseWriter) {
+	hangUp(w)
 	w.Header().Set("Retry-After", "2")
 	http.Error(w, "busy", http.StatusServiceUnavailable)
 }
 
 // unauthorised is the one answer to everything that was not proven.
 func unauthorised(w http.ResponseWriter) {
+	hangUp(w)
 	http.Error(w, "unauthorized", http.StatusUnauthorized)
 }
 
-// body reads a request's whole body. If it cannot, it has answered, and
-// release is nil.
-func (s *Server) body(w http.ResponseWriter, r *http.Request, limit int64) (raw []byte, release func()) {
-	raw, release, err := s.bodies.read(http.MaxBytesReader(w, r.Body, limit))
-	var tooBig *http.MaxBytesError
+// hangUp lets the answer go out at once and the connection end with it; what is
+// left of the body is waited for a moment only.
+func hangUp(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	// Not every ResponseWriter has deadlines; the server's own always does.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lingering))
+}
+
+// body reads a request's whole body by the gate. If it cannot, it has
+// answered, and release is nil.
+func (s *Server) body(w http.ResponseWriter, r *http.Request, g *gate, limit int64) (raw []byte, release func()) {
+	leave := g.crowd.enter(r)
+	if leave == nil {
+		busy(w)
+		return nil, nil
+	}
+	defer leave()
+	raw, release, err := g.bodies.read(w, r, limit)
 	switch {
 	case err == nil:
 		return raw, release
-	case errors.As(err, &tooBig):
-		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
 	case errors.Is(err, errBodiesFull):
 		busy(w)
+		return nil, nil
+	}
+	hangUp(w)
+	switch {
+	case errors.Is(err, errBodyTooBig):
+		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		http.Error(w, "the body came too slowly", http.StatusRequestTimeout)
 	default:
 		http.Error(w, "the body could not be read", http.StatusBadRequest)
 	}

@@ -26,6 +26,7 @@ type memory struct {
 	planCalls int
 	plan      deploy.Plan
 	planErr   error
+	planned   deploy.Request // what was asked of Plan last
 }
 
 func newMemory() *memory {
@@ -216,9 +217,10 @@ func (m *memory) Sent(l deploy.Letter) error {
 	return nil
 }
 
-func (m *memory) Plan(context.Context, deploy.Request) (deploy.Plan, error) {
+func (m *memory) Plan(_ context.Context, r deploy.Request) (deploy.Plan, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.planned = r
 	m.planCalls++
 	return m.plan, m.planErr
 }

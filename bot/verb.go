@@ -51,11 +51,11 @@ func grammars() []grammar {
 		{verb: VerbRollback, args: `[APP] [ENV] [to RELEASE] [--force "why"]`, about: "goes back to the newest good release, or to the commit RELEASE", role: RoleDeployer, places: placeOne, to: true, force: true},
 		{verb: VerbStatus, args: "[APP] [ENV]", about: "shows what is live where, since when, by whom, and the queue", places: placeMany},
 		{verb: VerbHistory, args: "[APP] [ENV] [-n N]", about: "lists the last deploys, newest first", places: placeMany, limit: true},
-		{verb: VerbPlan, args: "[APP] [REF] [to ENV]", about: "shows the steps that a deploy would take, and takes none", places: placeOne, ref: true, to: true},
+		{verb: VerbPlan, args: `[APP] [REF] [to ENV] [--force "why"]`, about: "shows the steps that a deploy would take, and takes none", places: placeOne, ref: true, to: true, force: true},
 		{verb: VerbCancel, args: "[#ID]", about: "takes a waiting deploy back, undoes a running one", role: RoleDeployer, places: placeMany, id: true},
 		{verb: VerbResume, args: "[#ID]", about: "lets a held deploy look again and go on", role: RoleDeployer, places: placeMany, id: true},
 		{verb: VerbAbandon, args: `#ID "why"`, about: "ends a stuck deploy; what is observed is recorded as live", role: RoleAdmin, id: true},
-		{verb: VerbAccept, args: "[APP] [ENV]", about: "takes a hand-edited balancer file as the known version", role: RoleAdmin, places: placeOne},
+		{verb: VerbAccept, args: "[APP] [ENV]", about: "takes what the balancer and its managed file say as right", role: RoleAdmin, places: placeOne},
 		{verb: VerbWhoami, about: "shows your and this channel's id as the configuration takes them"},
 		{verb: VerbHelp, args: "[VERB]", about: "explains a verb"},
 	}

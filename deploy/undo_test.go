@@ -196,3 +196,24 @@ func wayBackRoutes(t *testing.T, name string, st deploy.State) {
 		t.Errorf("%s: the way back is %v", name, ops)
 	}
 }
+
+func TestASwitchThatAnEditedFileForbadeIsNotTriedBackwards(t *testing.T) {
+	for _, seen := range []string{"10.0.0.1:8080", "10.0.0.1:8081"} {
+		s := planned(t, usual())
+		s.until(deploy.OpRoute)
+		s.start()
+		s.add(deploy.Event{Kind: deploy.KindFailed, Step: s.state.Next, Err: &deploy.Error{Code: deploy.CodeDrift, Op: "route"},
+			Evidence: &deploy.Evidence{Traffic: &deploy.Traffic{Up: []string{seen}}}})
+		var ops []deploy.Op
+		for _, step := range deploy.Undo(s.state).Steps {
+			ops = append(ops, step.Op)
+		}
+		want := []deploy.Op{deploy.OpStop}
+		if seen == "10.0.0.1:8081" {
+			want = []deploy.Op{deploy.OpCheck, deploy.OpRoute, deploy.OpDrain, deploy.OpStop}
+		}
+		if !slices.Equal(ops, want) {
+			t.Errorf("with %s in traffic the way back is %v, want %v", seen, ops, want)
+		}
+	}
+}

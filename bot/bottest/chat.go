@@ -60,6 +60,8 @@ func Chat(t *testing.T, rig ChatRig) {
 	t.Run("a genuine command is read", rig.reads)
 	t.Run("a message has its own key and keeps it", rig.keys)
 	t.Run("a command without the right proof is refused", rig.refuses)
+	t.Run("no spelling of a proof carries another body", rig.refusesSpellings)
+	t.Run("the headers alone turn away only what is refused anyway", rig.knocks)
 	t.Run("a command is genuine for a while only", rig.ages)
 	t.Run("no malformed request panics or passes unexplained", rig.survives)
 	t.Run("a message shows all its parts", rig.shows)
@@ -133,6 +135,31 @@ func (rig ChatRig) refuses(t *testing.T) {
 	body := strings.Replace(string(read(t, r)), "deploy", "revert", 1)
 	if _, err := rig.Chat.Command(r, []byte(body)); !rig.Loose && deploy.CodeOf(err) != deploy.CodeRefused {
 		t.Errorf("a changed body: %v", err)
+	}
+}
+
+func (rig ChatRig) refusesSpellings(t *testing.T) {
+	genuine := rig.Ask("deploy main", "")
+	if _, err := command(t, rig.Chat, genuine); err != nil {
+		t.Fatal(err)
+	}
+	body := strings.Replace(string(read(t, genuine)), "deploy", "revert", 1)
+	for _, r := range respelled(genuine, rig.Signature) {
+		_, err := rig.Chat.Command(r, []byte(body))
+		wantCode(t, err, deploy.CodeRefused)
+	}
+}
+
+func (rig ChatRig) knocks(t *testing.T) {
+	door, ok := rig.Chat.(bot.Doorkeeper)
+	if !ok {
+		return
+	}
+	if err := door.Knock(rig.Ask("deploy main", "").Header); err != nil {
+		t.Errorf("a genuine command is turned away: %v", err)
+	}
+	for _, values := range [][]string{nil, {""}, {"x"}, {"x", "x"}} {
+		wantCode(t, door.Knock(withHeaders(rig.Ask("deploy main", ""), rig.Signature, values).Header), deploy.CodeRefused)
 	}
 }
 

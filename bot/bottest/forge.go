@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // withHeaders sets each of the headers to the values; none removes them.
@@ -35,6 +36,39 @@ func twice(r *http.Request, names []string) *http.Request {
 		}
 	}
 	return r
+}
+
+// respelled returns the request with every other writing of its proof: in upper
+// case and, for base64 that leaves bits unused, all of its spellings, its own too.
+func respelled(r *http.Request, names []string) []*http.Request {
+	var out []*http.Request
+	for _, name := range names {
+		v := r.Header.Get(name)
+		if v == "" {
+			continue
+		}
+		for _, s := range append(spellings(v), strings.ToUpper(v)) {
+			again := r.Clone(r.Context())
+			again.Header.Set(name, s)
+			out = append(out, again)
+		}
+	}
+	return out
+}
+
+// spellings are the four texts that lenient base64 reads as the same 32 bytes.
+func spellings(text string) []string {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	head, ok := strings.CutSuffix(text, "=")
+	if !ok || head == "" {
+		return nil
+	}
+	last := strings.IndexByte(digits, head[len(head)-1]) &^ 3
+	var out []string
+	for i := range 4 {
+		out = append(out, head[:len(head)-1]+digits[last+i:last+i+1]+"=")
+	}
+	return out
 }
 
 // formOf turns the request into a form with this body.

@@ -33,6 +33,8 @@ func Githook(t *testing.T, rig GithookRig) {
 	t.Run("a genuine push parses to what was pushed", rig.parses)
 	t.Run("a push without the right proof is refused", rig.refuses)
 	t.Run("a changed body is refused", rig.refusesChanges)
+	t.Run("no spelling of a proof carries another body", rig.refusesSpellings)
+	t.Run("the headers alone turn away only what is refused anyway", rig.knocks)
 	t.Run("other events are ignored", rig.ignoresOthers)
 	t.Run("a redelivery has the same id and another push another one", rig.identifies)
 	t.Run("impossible refs and hashes are invalid", rig.validates)
@@ -145,6 +147,35 @@ func (rig GithookRig) refusesChanges(t *testing.T) {
 		_, err := parse(t, rig.Hook, withBody(r, body))
 		if !rig.Loose {
 			wantCode(t, err, deploy.CodeRefused)
+		}
+	}
+}
+
+func (rig GithookRig) refusesSpellings(t *testing.T) {
+	genuine := rig.Sender.Push(hookURL, rig.Secret, Push{})
+	if _, err := parse(t, rig.Hook, genuine); err != nil {
+		t.Fatal(err)
+	}
+	body := bytes.Replace(read(t, genuine), []byte("acme"), []byte("evil"), 1)
+	for _, r := range respelled(genuine, rig.Signature) {
+		_, err := parse(t, rig.Hook, withBody(r, body))
+		wantCode(t, err, deploy.CodeRefused)
+	}
+}
+
+func (rig GithookRig) knocks(t *testing.T) {
+	door, ok := rig.Hook.(bot.Doorkeeper)
+	if !ok {
+		t.Fatal("the driver is no bot.Doorkeeper: whoever sends anything would have it read")
+	}
+	if err := door.Knock(rig.Sender.Push(hookURL, rig.Secret, Push{}).Header); err != nil {
+		t.Errorf("a genuine delivery is turned away: %v", err)
+	}
+	for _, values := range [][]string{nil, {""}, {"x"}, {"x", "x"}} {
+		err := door.Knock(withHeaders(rig.Sender.Push(hookURL, rig.Secret, Push{}), rig.Signature, values).Header)
+		wantCode(t, err, deploy.CodeRefused)
+		if err != nil {
+			rig.tellsNothing(t, err)
 		}
 	}
 }

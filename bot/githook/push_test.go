@@ -24,8 +24,8 @@ func TestSecretsThatCanBeGuessedAreRefused(t *testing.T) {
 }
 
 func TestAHeaderThatOccursTwiceIsNoHeader(t *testing.T) {
-	r := &http.Request{Header: http.Header{"X-Sig": {"a", "a"}, "X-One": {"b"}}}
-	if Header(r, "x-sig") != "" || Header(r, "X-One") != "b" || Header(r, "X-None") != "" {
+	h := http.Header{"X-Sig": {"a", "a"}, "X-One": {"b"}}
+	if Header(h, "x-sig") != "" || Header(h, "X-One") != "b" || Header(h, "X-None") != "" {
 		t.Error("headers are told apart wrongly")
 	}
 }

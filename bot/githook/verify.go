@@ -56,6 +56,12 @@ func HexMAC(secret string, body []byte, mac string) bool {
 	return hmac.Equal(got, MAC([]byte(secret), body))
 }
 
+// IsHexMAC reports whether text has the form of a hex HMAC-SHA256.
+func IsHexMAC(text string) bool {
+	got, err := hex.DecodeString(text)
+	return err == nil && len(got) == sha256.Size
+}
+
 // MAC returns the HMAC-SHA256 of the parts' concatenation.
 func MAC(key []byte, parts ...[]byte) []byte {
 	h := hmac.New(sha256.New, key)
@@ -86,8 +92,8 @@ const farFuture = time.Duration(1 << 62)
 
 // Header returns a header that occurs exactly once; "" otherwise, so that
 // nobody can choose which of two is looked at.
-func Header(r *http.Request, name string) string {
-	v := r.Header.Values(name)
+func Header(h http.Header, name string) string {
+	v := h.Values(name)
 	if len(v) != 1 {
 		return ""
 	}

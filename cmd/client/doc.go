@@ -5,5 +5,6 @@
 // text as in a chat, and the server answers it.
 //
 // Guarantees: a command carries a key, so that it can be repeated; a server
-// that is not there is ErrUnreachable.
+// that is not there, or accepts and stays mute, is ErrUnreachable after seconds,
+// never a wait without end; a stream that is cut is taken up where it ended.
 package client

@@ -17,23 +17,24 @@ import (
 )
 
 var (
-	appName     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	hostName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	hookNames   = []string{"github", "gitlab", "gitea", "gogs", "forgejo", "gitee"}
-	roleNames   = []string{"admin", "approver", "deployer"}
-	actorPrefix = regexp.MustCompile(`^(slack|dingtalk|token|cli):.+$`)
+	appName           = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	hostName          = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	hookNames         = []string{"github", "gitlab", "gitea", "gogs", "forgejo", "gitee"}
+	repositorySchemes = []string{"https", "http", "ssh", "file"}
+	roleNames         = []string{"admin", "approver", "deployer"}
+	actorPrefix       = regexp.MustCompile(`^(slack|dingtalk|token|cli):.+$`)
 )
 
 // building turns a decoded file into a Config; the first fault is kept.
 type building struct {
-	path  string
-	check Check
-	err   error
+	source source
+	check  Check
+	err    error
 }
 
 func (b *building) fail(key, format string, args ...any) {
 	if b.err == nil {
-		b.err = invalid(b.path, key+": "+fmt.Sprintf(format, args...))
+		b.err = invalid(b.source.where(key), key+": "+fmt.Sprintf(format, args...))
 	}
 }
 
@@ -46,19 +47,22 @@ func (b *building) expand(key, text string) string {
 	return v
 }
 
-func build(path string, f file, check Check) (*Config, error) {
-	b := &building{path: path, check: check}
-	c := &Config{Path: path, Hooks: map[string]string{}, Roles: f.Roles, Tokens: map[string]string{}}
+func build(s source, f file, check Check) (*Config, error) {
+	b := &building{source: s, check: check}
+	c := &Config{Path: s.path, Hooks: map[string]string{}, Roles: f.Roles, Tokens: map[string]string{}}
 	b.server(c, f.Server)
 	b.chat(c, f.Chat)
 	b.hooks(c, "githooks", "", f.Githooks)
 	b.roles(f.Roles)
+	if len(f.Apps) == 0 {
+		b.fail("apps", "there are none: it needs at least one, with its repository, runtime and environments")
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.Apps)) {
 		c.Apps = append(c.Apps, b.app(name, f.Apps[name]))
 		b.hooks(c, "apps."+name+".githooks", "/"+name, f.Apps[name].Githooks)
 	}
 	if b.err == nil {
-		b.apart(c.Apps)
+		b.apart(c)
 	}
 	if b.err != nil {
 		return nil, b.err
@@ -71,14 +75,19 @@ func (b *building) server(c *Config, s serverFile) {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		b.fail("server.listen", "%q is not host:port", c.Listen)
 	}
-	c.Public, c.StateDir = s.PublicURL, cmp.Or(b.expand("server.state_dir", s.StateDir), "/var/lib/ipublish")
-	if !filepath.IsAbs(c.StateDir) {
-		b.fail("server.state_dir", "%q is not an absolute path", c.StateDir)
-	}
+	c.Public, c.StateDir = s.PublicURL, b.stateDir(s.StateDir)
 	for name, secret := range s.Tokens {
 		key := "server.tokens." + name
 		c.Tokens[name] = b.secret(key, secret)
 	}
+}
+
+func (b *building) stateDir(text string) string {
+	dir := cmp.Or(b.expand("server.state_dir", text), "/var/lib/ipublish")
+	if !filepath.IsAbs(dir) {
+		b.fail("server.state_dir", "%q is not an absolute path", dir)
+	}
+	return dir
 }
 
 // secret wants at least 16 bytes: a short or empty one opens the door.
@@ -144,7 +153,7 @@ func (b *building) app(name string, f appFile) deploy.App {
 		Credential: deploy.Credential(f.Credentials), Build: b.build(key+".build", f.Build),
 		Runtime: b.section(key+".runtime", f.Runtime), Env: f.Env, Health: b.health(key+".health", f.Health), Keep: given(f.KeepReleases, 5),
 	}
-	b.expand(key+".repository", f.Repository)
+	b.repository(key+".repository", b.expand(key+".repository", f.Repository))
 	b.expand(key+".credentials.user", f.Credentials.User)
 	b.reference(key+".credentials.ssh_key", f.Credentials.SSHKey)
 	b.reference(key+".credentials.token", f.Credentials.Token)
@@ -171,6 +180,29 @@ func (b *building) app(name string, f appFile) deploy.App {
 	return a
 }
 
+// repository wants a form that the source understands; what it leads to is
+// looked up by `check`.
+func (b *building) repository(key, text string) {
+	if text != "" && !repositoryForm(text) {
+		b.fail(key, "this is no repository: write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH, file:///PATH or an absolute path")
+	}
+}
+
+func repositoryForm(text string) bool {
+	if strings.HasPrefix(text, "-") || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return false
+	}
+	if filepath.IsAbs(text) {
+		return true
+	}
+	if !strings.Contains(text, "://") {
+		host, path, ok := strings.Cut(text, ":")
+		return ok && host != "" && path != "" && !strings.HasPrefix(path, "-") && !strings.Contains(host, "/")
+	}
+	u, err := url.Parse(text)
+	return err == nil && slices.Contains(repositorySchemes, u.Scheme) && u.Path != "" && (u.Host == "") == (u.Scheme == "file")
+}
+
 // reference wants a secret of an app to be a reference: plans are journaled
 // with the settings that they carry.
 func (b *building) reference(key, text string) {
@@ -189,9 +221,12 @@ func (b *building) resolvable(key string, values map[string]string) {
 
 func (b *building) build(key string, f buildFile) deploy.Build {
 	b.resolvable(key+".env", f.Env)
+	if f.Artifact != "" && !filepath.IsLocal(f.Artifact) {
+		b.fail(key+".artifact", "%q leads out of the repository: it is a path within it, such as target/shop.war", f.Artifact)
+	}
 	return deploy.Build{
 		Run: f.Run, Artifact: f.Artifact, Env: f.Env,
-		Timeout: given(f.Timeout, deploy.Duration(15*time.Minute)), SilenceTimeout: given(f.SilenceTimeout, deploy.Duration(5*time.Minute)),
+		Timeout: lasting(f.Timeout, deploy.Duration(15*time.Minute)), SilenceTimeout: lasting(f.SilenceTimeout, deploy.Duration(5*time.Minute)),
 	}
 }
 
@@ -217,9 +252,9 @@ func (b *building) health(key string, f healthFile) deploy.Health {
 	h := deploy.Health{
 		Path: cmp.Or(f.Path, "/healthz"), Method: cmp.Or(f.Method, "GET"), Headers: f.Headers, FollowRedirects: given(f.FollowRedirects, true),
 		ExpectStatus: f.ExpectStatus, ExpectRelease: cmp.Or(f.ExpectRelease, "process"),
-		Interval: given(f.Interval, seconds(1)), Timeout: given(f.Timeout, seconds(5)),
+		Interval: lasting(f.Interval, seconds(1)), Timeout: lasting(f.Timeout, seconds(5)),
 		SuccessThreshold: given(f.SuccessThreshold, 1), FailureThreshold: given(f.FailureThreshold, 3),
-		MinHealthyTime: given(f.MinHealthyTime, seconds(10)), HealthyDeadline: given(f.HealthyDeadline, seconds(300)),
+		MinHealthyTime: lasting(f.MinHealthyTime, seconds(10)), HealthyDeadline: lasting(f.HealthyDeadline, seconds(300)),
 	}
 	b.resolvable(key+".headers", f.Headers)
 	if len(h.ExpectStatus) == 0 {
@@ -250,10 +285,10 @@ func (b *building) verify(key string, f verifyFile) *deploy.Verify {
 		b.fail(key+".url", "%q is not an http or https URL", f.URL)
 	}
 	v := &deploy.Verify{
-		URL: f.URL, Connect: f.Connect, Interval: given(f.Interval, seconds(1)), MaxFailures: f.MaxFailures,
+		URL: f.URL, Connect: f.Connect, Interval: lasting(f.Interval, seconds(1)), MaxFailures: f.MaxFailures,
 		Health: deploy.Health{
 			Method: cmp.Or(f.Method, "GET"), Headers: f.Headers, FollowRedirects: given(f.FollowRedirects, true),
-			ExpectStatus: f.ExpectStatus, Timeout: given(f.Timeout, seconds(5)), SuccessThreshold: 1, FailureThreshold: 1,
+			ExpectStatus: f.ExpectStatus, Timeout: lasting(f.Timeout, seconds(5)), SuccessThreshold: 1, FailureThreshold: 1,
 		},
 	}
 	b.resolvable(key+".headers", f.Headers)
@@ -264,6 +299,9 @@ func (b *building) verify(key string, f verifyFile) *deploy.Verify {
 		if _, _, err := net.SplitHostPort(v.Connect); err != nil {
 			b.fail(key+".connect", "%q is not host:port", v.Connect)
 		}
+	}
+	if v.MaxFailures < 0 {
+		b.fail(key+".max_failures", "it is zero or more")
 	}
 	if v.Interval < deploy.Duration(50*time.Millisecond) {
 		b.fail(key+".interval", "at least 50ms, so that the probes are no load")
@@ -279,6 +317,14 @@ func given[T any](v *T, fallback T) T {
 		return fallback
 	}
 	return *v
+}
+
+// lasting is given for durations.
+func lasting(v *duration, fallback deploy.Duration) deploy.Duration {
+	if v == nil {
+		return fallback
+	}
+	return deploy.Duration(*v)
 }
 
 // slug is the repository's full name as its URL tells it: "acme/shop".

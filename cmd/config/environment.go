@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"path"
 	"regexp"
@@ -25,8 +24,8 @@ func (b *building) environment(a deploy.App, name string, f environmentFile) dep
 		ReleaseDir:   cmp.Or(f.ReleaseDir, "/var/lib/ipublish-releases"),
 		BlueGreen:    b.blueGreen(key+".strategy", f.Strategy),
 		Balancer:     b.section(key+".balancer", f.Balancer),
-		DrainTimeout: given(f.DrainTimeout, seconds(30)), IdleAfter: given(f.IdleAfter, seconds(5)), StopTimeout: given(f.StopTimeout, seconds(30)),
-		ProgressDeadline: given(f.ProgressDeadline, seconds(600)), AutoRevert: given(f.AutoRevert, true),
+		DrainTimeout: lasting(f.DrainTimeout, seconds(30)), IdleAfter: lasting(f.IdleAfter, seconds(5)), StopTimeout: lasting(f.StopTimeout, seconds(30)),
+		ProgressDeadline: lasting(f.ProgressDeadline, seconds(600)), AutoRevert: given(f.AutoRevert, true),
 	}
 	for i, h := range f.Hosts {
 		e.Hosts = append(e.Hosts, b.host(key, i, h))
@@ -44,7 +43,7 @@ func (b *building) blueGreen(key string, f strategyFile) deploy.BlueGreen {
 		return deploy.BlueGreen{}
 	}
 	g := f.BlueGreen
-	s := deploy.BlueGreen{Blue: g.Slots.Blue, Green: g.Slots.Green, BakeTime: given(g.BakeTime, seconds(60)), KeepOld: given(g.KeepOld, seconds(600))}
+	s := deploy.BlueGreen{Blue: g.Slots.Blue, Green: g.Slots.Green, BakeTime: lasting(g.BakeTime, seconds(60)), KeepOld: lasting(g.KeepOld, seconds(600))}
 	if s.Blue < 1 || s.Blue > 65535 || s.Green < 1 || s.Green > 65535 || s.Blue == s.Green {
 		b.fail(key+".blue_green.slots", "blue and green are two different ports from 1 to 65535")
 	}
@@ -133,52 +132,4 @@ func (b *building) validEnvironment(key string, a deploy.App, e deploy.Environme
 			b.fail(key+".balancer", "%s", deploy.MessageOf(err))
 		}
 	}
-}
-
-// apart wants environments not to share what only one of them can have.
-func (b *building) apart(apps []deploy.App) {
-	owner := map[string]string{}
-	claim := func(what, who string) {
-		if other, taken := owner[what]; taken {
-			b.fail(who, "%s belongs to %s already", what, other)
-		}
-		owner[what] = who
-	}
-	for _, a := range apps {
-		for _, e := range a.Environments {
-			who := a.Name + "/" + e.Name
-			for _, h := range e.Hosts {
-				machine := h.Driver.Driver + string(h.Driver.Settings)
-				claim("port "+fmt.Sprint(e.BlueGreen.Blue)+" on "+string(h.ID)+shade(machine, h), who)
-				claim("port "+fmt.Sprint(e.BlueGreen.Green)+" on "+string(h.ID)+shade(machine, h), who)
-			}
-			for _, k := range []string{"include", "listen", "generation_listen"} {
-				if v := setting(e.Balancer, k); v != "" {
-					claim(k+" "+v, who)
-				}
-			}
-		}
-	}
-}
-
-// shade tells apart hosts of the same name that are different machines.
-func shade(machine string, h deploy.Host) string {
-	if h.Driver.Driver == "local" {
-		return ""
-	}
-	return " (" + machine + ")"
-}
-
-func setting(s deploy.Section, key string) string {
-	var m map[string]any
-	if json.Unmarshal(s.Settings, &m) != nil {
-		return ""
-	}
-	if v, ok := m[key].(string); ok {
-		return v
-	}
-	if s.Driver == "nginx" && key == "generation_listen" {
-		return "127.0.0.1:8091" // the driver's default
-	}
-	return ""
 }

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"fmt"
-
-	"ipublish/deploy"
-)
+import "fmt"
 
 // The shape of the file. Pointers tell an absent key from a zero one.
 type file struct {
@@ -75,8 +71,8 @@ type credentialFile struct {
 type buildFile struct {
 	Run            []string          `yaml:"run"`
 	Artifact       string            `yaml:"artifact"`
-	Timeout        *deploy.Duration  `yaml:"timeout"`
-	SilenceTimeout *deploy.Duration  `yaml:"silence_timeout"`
+	Timeout        *duration         `yaml:"timeout"`
+	SilenceTimeout *duration         `yaml:"silence_timeout"`
 	Env            map[string]string `yaml:"env"`
 }
 
@@ -87,40 +83,40 @@ type healthFile struct {
 	FollowRedirects  *bool             `yaml:"follow_redirects"`
 	ExpectStatus     []int             `yaml:"expect_status"`
 	ExpectRelease    string            `yaml:"expect_release"`
-	Interval         *deploy.Duration  `yaml:"interval"`
-	Timeout          *deploy.Duration  `yaml:"timeout"`
+	Interval         *duration         `yaml:"interval"`
+	Timeout          *duration         `yaml:"timeout"`
 	SuccessThreshold *int              `yaml:"success_threshold"`
 	FailureThreshold *int              `yaml:"failure_threshold"`
-	MinHealthyTime   *deploy.Duration  `yaml:"min_healthy_time"`
-	HealthyDeadline  *deploy.Duration  `yaml:"healthy_deadline"`
+	MinHealthyTime   *duration         `yaml:"min_healthy_time"`
+	HealthyDeadline  *duration         `yaml:"healthy_deadline"`
 }
 
 type verifyFile struct {
 	URL             string            `yaml:"url"`
 	Connect         string            `yaml:"connect"`
-	Interval        *deploy.Duration  `yaml:"interval"`
+	Interval        *duration         `yaml:"interval"`
 	MaxFailures     int               `yaml:"max_failures"`
 	Method          string            `yaml:"method"`
 	Headers         map[string]string `yaml:"headers"`
 	FollowRedirects *bool             `yaml:"follow_redirects"`
 	ExpectStatus    []int             `yaml:"expect_status"`
-	Timeout         *deploy.Duration  `yaml:"timeout"`
+	Timeout         *duration         `yaml:"timeout"`
 }
 
 type environmentFile struct {
-	Branch           string           `yaml:"branch"`
-	AutoDeploy       bool             `yaml:"auto_deploy"`
-	Channels         []string         `yaml:"channels"`
-	Hosts            []hostFile       `yaml:"hosts"`
-	ReleaseDir       string           `yaml:"release_dir"`
-	Strategy         strategyFile     `yaml:"strategy"`
-	Balancer         section          `yaml:"balancer"`
-	Verify           *verifyFile      `yaml:"verify"`
-	DrainTimeout     *deploy.Duration `yaml:"drain_timeout"`
-	IdleAfter        *deploy.Duration `yaml:"idle_after"`
-	StopTimeout      *deploy.Duration `yaml:"stop_timeout"`
-	ProgressDeadline *deploy.Duration `yaml:"progress_deadline"`
-	AutoRevert       *bool            `yaml:"auto_revert"`
+	Branch           string       `yaml:"branch"`
+	AutoDeploy       bool         `yaml:"auto_deploy"`
+	Channels         []string     `yaml:"channels"`
+	Hosts            []hostFile   `yaml:"hosts"`
+	ReleaseDir       string       `yaml:"release_dir"`
+	Strategy         strategyFile `yaml:"strategy"`
+	Balancer         section      `yaml:"balancer"`
+	Verify           *verifyFile  `yaml:"verify"`
+	DrainTimeout     *duration    `yaml:"drain_timeout"`
+	IdleAfter        *duration    `yaml:"idle_after"`
+	StopTimeout      *duration    `yaml:"stop_timeout"`
+	ProgressDeadline *duration    `yaml:"progress_deadline"`
+	AutoRevert       *bool        `yaml:"auto_revert"`
 }
 
 type strategyFile struct {
@@ -128,9 +124,9 @@ type strategyFile struct {
 }
 
 type blueGreenFile struct {
-	Slots    slotsFile        `yaml:"slots"`
-	BakeTime *deploy.Duration `yaml:"bake_time"`
-	KeepOld  *deploy.Duration `yaml:"keep_old"`
+	Slots    slotsFile `yaml:"slots"`
+	BakeTime *duration `yaml:"bake_time"`
+	KeepOld  *duration `yaml:"keep_old"`
 }
 
 type slotsFile struct {

@@ -46,7 +46,7 @@ func badReleases() []bad {
 		{name: "a foreign process answers in its place", app: behaviour{Version: "deaf", Deaf: true}, ending: deploy.Failed,
 			told: []string{"failed", "is held by process", "which ipublish did not start", "serving now"}, before: foreignAnswers},
 		{name: "fails while it bakes", app: behaviour{Version: "fades", SickAfter: 1500}, ending: deploy.Reverted,
-			told: []string{"reverted", "failed 3 checks in a row", "GET /healthz answers 500", lastWords, "serving now"}},
+			told: []string{"reverted", "failed its check too often", "GET /healthz answers 500", lastWords, "serving now"}},
 	}
 }
 
@@ -119,4 +119,20 @@ func (r *rig) occupy(s deploy.Slot) {
 	answers := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })}
 	go func() { _ = answers.Serve(l) }() // ends when it is closed
 	r.t.Cleanup(func() { _ = answers.Close() })
+}
+
+func TestAFirstReleaseThatGoesBadIsHeldUntilAPersonGivesItUp(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.blueGreen()["bake_time"] = "4s" })
+	r.serve()
+	id := r.push(behaviour{Version: "fades", SickAfter: 1500})
+	if st := r.api.follow(id, nil); st.Phase != deploy.PhaseStuck {
+		t.Fatalf("%s is %s %s, want held", id, st.Phase, st.Ending)
+	}
+	r.told(id, "a person is needed", "there is no earlier release to go back to", "serving now", "abandon "+id.String())
+	fix := r.push(behaviour{Version: "fixed"})
+	mustHold(t, "status", r.mustCLI("status"), "held, a person is needed", "queue 1: "+fix.String())
+	r.api.command("abandon "+id.String()+" \"a fix is queued\"", "e2e:abandon")
+	r.api.ends(id, deploy.Abandoned)
+	r.api.ends(fix, deploy.Succeeded)
+	mustServe(t, r.frontURL(), "fixed")
 }

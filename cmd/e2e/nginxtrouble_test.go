@@ -27,7 +27,7 @@ func TestAFileOfSomebodyElseThatNginxRefusesStopsTheSwitchAndIsNamed(t *testing.
 	other := n.Write("ipublish/other-team.conf", "upstream theirs { server 127.0.0.1:9 wieght=2; }\n")
 	sha := r.commit(behaviour{Version: "v2"})
 	id := r.pushed(sha)
-	r.api.ends(id, deploy.Reverted, deploy.Failed)
+	r.api.ends(id, deploy.Failed)
 	t.Logf("the channel says:\n%s", r.told(id, "nginx refuses its configuration", other, "wieght", "nothing was switched", "serving now"))
 	mustServe(t, n.URL, "v1")
 	if read(t, n.Include) != ours {
@@ -51,7 +51,7 @@ func TestAReloadThatReportsSuccessAndDoesNothingIsFoundOut(t *testing.T) {
 	ours := read(t, n.Include)
 	sha := r.commit(behaviour{Version: "v2"})
 	id := r.pushed(sha)
-	r.api.ends(id, deploy.Reverted, deploy.Failed)
+	r.api.ends(id, deploy.Failed)
 	t.Logf("the channel says:\n%s", r.told(id, "nginx did not take the new table within", "reported success", "serving now"))
 	mustServe(t, n.URL, "v1")
 	if read(t, n.Include) != ours {
@@ -97,44 +97,23 @@ func TestAnIncludeEditedByHandIsKeptUntilItIsAccepted(t *testing.T) {
 	mustServe(t, n.URL, "v2")
 }
 
-func TestAnIncludeEditedDuringADeployHoldsItUntilAPersonPutsItBack(t *testing.T) {
+func TestAnIncludeEditedDuringADeployIsLeftAloneAndAccepted(t *testing.T) {
 	r, n, l := behindNginx(t, nil)
-	ours := read(t, n.Include)
-	id := r.push(behaviour{Version: "v2"})
-	st := r.api.follow(id, atStep(deploy.OpCheck, func() { r.edit(n) }))
-	t.Logf("%s is %s %s", id, st.Phase, st.Ending)
-	said := r.told(id, n.Include, "was edited, so nothing was written", "by hand")
-	t.Logf("the channel says:\n%s", said)
-	mustServe(t, n.URL, "v1")
-	if st.Phase == deploy.PhaseStuck {
-		mustHold(t, "the channel", said, "resume "+id.String())
-		write(t, n.Include, ours)
-		r.api.command("resume "+id.String(), "e2e:resume")
-	}
-	r.api.ends(id, deploy.Reverted, deploy.Failed)
+	sha := r.commit(behaviour{Version: "v2"})
+	id := r.pushed(sha)
+	r.api.follow(id, atStep(deploy.OpCheck, func() { r.edit(n) }))
+	r.api.ends(id, deploy.Failed)
+	t.Logf("the channel says:\n%s", r.told(id, n.Include, "was edited, so nothing was written", "by hand", "traffic never moved", "serving now"))
 	mustServe(t, n.URL, "v1")
 	l.mustBeSilent(t)
-}
 
-func TestAHeldDeployIsGivenUpAndTheEditedFileAccepted(t *testing.T) {
-	r, n, l := behindNginx(t, nil)
-	id := r.push(behaviour{Version: "v2"})
-	if st := r.api.follow(id, atStep(deploy.OpCheck, func() { r.edit(n) })); st.Phase != deploy.PhaseStuck {
-		t.Fatalf("%s is %s %s, want held", id, st.Phase, st.Ending)
-	}
 	edited := read(t, n.Include)
-	accept := r.api.command("accept shop/production", "e2e:accept").Deploy
-	mustHold(t, "status", r.mustCLI("status"), "held, a person is needed", "queue 1: "+accept.String()+" accept")
-	r.api.command("abandon "+id.String()+" \"the edit is right\"", "e2e:abandon")
-	r.api.ends(id, deploy.Abandoned)
-	r.api.ends(accept, deploy.Succeeded)
+	mustHold(t, "accept", r.mustCLI("accept", "shop", "production"), "succeeded")
 	if read(t, n.Include) != edited {
-		t.Error("the edited file was changed")
+		t.Error("accept changed the file")
 	}
-	mustServe(t, n.URL, "v1")
-	mustHold(t, "the next deploy", r.mustCLI("deploy", "main"), "succeeded")
+	mustHold(t, "the next deploy", r.mustCLI("deploy", deploy.Short(sha)), "succeeded")
 	mustServe(t, n.URL, "v2")
-	l.mustBeSilent(t, oneShot, slow)
 }
 
 // edit adds a line to the managed file, as somebody in a hurry would.

@@ -2,16 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"ipublish/cmd/config"
 	"ipublish/deploy"
 	"ipublish/deployer"
 )
+
+// mayWrite is W_OK and X_OK of access(2).
+const mayWrite = 2 | 1
 
 // checkPatience bounds each single check.
 const checkPatience = 20 * time.Second
@@ -33,6 +40,7 @@ func (c *checkCommand) Run(ctx context.Context, m *Main) error {
 	k := &checking{m: m, drivers: d, cfg: cfg}
 	k.fact(c.Config+" is valid", nil)
 	k.machine()
+	k.repositories(ctx)
 	for _, a := range cfg.Apps {
 		for _, e := range a.Environments {
 			k.environment(ctx, a, e)
@@ -64,6 +72,9 @@ func (k *checking) fact(what string, err error) {
 	fmt.Fprintf(k.m.Stdout, "FAIL  %s: %s\n", what, deploy.MessageOf(err))
 }
 
+// note tells what is as it should be and no proof of anything yet.
+func (k *checking) note(what string) { fmt.Fprintf(k.m.Stdout, "note  %s\n", what) }
+
 // machine checks the bot's own machine.
 func (k *checking) machine() {
 	k.fact("server.state_dir "+k.cfg.StateDir+" can be written", writable(k.cfg.StateDir))
@@ -89,18 +100,31 @@ func buildable(program string) error {
 	return nil
 }
 
+// writable looks whether a file can be made in dir, or dir where it is absent;
+// it leaves nothing behind.
 func writable(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
 	f, err := os.CreateTemp(dir, ".check-*")
+	if errors.Is(err, fs.ErrNotExist) {
+		return creatable(dir)
+	}
 	if err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// creatable looks at the nearest folder above that is there.
+func creatable(dir string) error {
+	above := filepath.Dir(dir)
+	err := syscall.Access(above, mayWrite)
+	if errors.Is(err, fs.ErrNotExist) && above != dir {
+		return creatable(above)
 	}
-	return os.Remove(f.Name())
+	if err != nil {
+		return &deploy.Error{Code: deploy.CodeInvalid, Op: "check", Subject: dir, Err: err,
+			Message: fmt.Sprintf("%s is not there and %s does not let it be made (%v): make it, and give it to the user that runs ipublish", dir, above, err)}
+	}
+	return nil
 }
 
 // contained reports whether this process runs in a container.
@@ -125,14 +149,42 @@ func (k *checking) environment(ctx context.Context, a deploy.App, e deploy.Envir
 	if !reached {
 		return
 	}
-	k.fact(name+": balancer "+e.Balancer.Driver+" answers", k.balancer(ctx, a, e))
+	traffic := k.route(ctx, name, a, e)
 	if e.Verify != nil {
-		err := deployer.FrontDoor{}.Probe(ctx, *e.Verify)
-		if err != nil {
-			err = fmt.Errorf("%s (before the first deploy this is as it should be)", deploy.MessageOf(err))
-		}
-		k.fact(name+": front door "+e.Verify.URL+" answers", err)
+		k.frontDoor(ctx, name, *e.Verify, traffic)
 	}
+}
+
+// route checks the balancer and tells what it says; nil: nothing.
+func (k *checking) route(ctx context.Context, name string, a deploy.App, e deploy.Environment) *deploy.Traffic {
+	traffic, err := k.balancer(ctx, a, e)
+	if e.Balancer.Driver == "proxy" && deploy.CodeOf(err) == deploy.CodeUnavailable && !k.served() {
+		k.note(name + ": the built-in proxy does not run yet: `ipublish serve` starts it")
+		return nil
+	}
+	k.fact(name+": balancer "+e.Balancer.Driver+" answers", err)
+	return traffic
+}
+
+// served reports whether a proxy has ever run for this state folder.
+func (k *checking) served() bool {
+	where := layout(k.cfg.StateDir)
+	for _, path := range []string{where.proxyState(), where.proxyLog()} {
+		if _, err := os.Stat(path); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// frontDoor probes it; before the first deploy nothing answers there.
+func (k *checking) frontDoor(ctx context.Context, name string, v deploy.Verify, traffic *deploy.Traffic) {
+	err := deployer.FrontDoor{}.Probe(ctx, v)
+	if err != nil && (traffic == nil || len(traffic.Up) == 0) {
+		k.note(fmt.Sprintf("%s: front door %s: nothing is deployed yet (%s)", name, v.URL, deploy.MessageOf(err)))
+		return
+	}
+	k.fact(name+": front door "+v.URL+" answers", err)
 }
 
 func (k *checking) host(ctx context.Context, h deploy.Host, dir string) error {
@@ -147,7 +199,7 @@ func (k *checking) host(ctx context.Context, h deploy.Host, dir string) error {
 	return err
 }
 
-func (k *checking) balancer(ctx context.Context, a deploy.App, e deploy.Environment) error {
+func (k *checking) balancer(ctx context.Context, a deploy.App, e deploy.Environment) (*deploy.Traffic, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()
 	b, err := k.drivers.Balancer(deploy.Target{App: a.Name, Env: e.Name}, e.Balancer, func(name string) (deployer.Host, error) {
@@ -159,11 +211,11 @@ func (k *checking) balancer(ctx context.Context, a deploy.App, e deploy.Environm
 		return k.drivers.Host(deploy.Host{ID: "local", Driver: deploy.Section{Driver: "local"}})
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, route := deploy.ObserveSteps(a, e, deploy.Live{})
-	_, err = b.Observe(ctx, route)
-	return err
+	seen, err := b.Observe(ctx, route)
+	return seen.Traffic, err
 }
 
 // channels checks that each channel's chat is configured, and posts to it if asked.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -29,18 +30,32 @@ func (d *demoCommand) Run(ctx context.Context, m *Main) error {
 		return err
 	}
 	return demo.Run(ctx, demo.Options{
-		Dir: d.Dir, Once: d.Once, Stdin: m.Stdin, Out: m.Stdout, Program: self, Typed: typed(self),
+		Dir: d.Dir, Once: d.Once, Stdin: m.Stdin, Out: m.Stdout, Program: self, Typed: typed(self, os.Args[0]),
 		Socket:  func(state string) string { return layout(state).control() },
 		StopAll: stopAll,
 	})
 }
 
-// typed is how a person runs this program again.
-func typed(self string) string {
+// typed is how a person runs this program again: by its name only where that
+// finds this very program.
+func typed(self, as string) string {
 	if strings.Contains(self, string(filepath.Separator)+"go-build") {
 		return "go run ./cmd/ipublish"
 	}
-	return filepath.Base(self)
+	if found, err := exec.LookPath(filepath.Base(self)); err == nil && same(found, self) {
+		return filepath.Base(self)
+	}
+	return as
+}
+
+// same reports whether two paths are one file.
+func same(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // stopAll ends every app on this machine and the proxy of a configuration whose

@@ -23,6 +23,7 @@ const (
 	exitDone        = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitRefused     = 3
 	exitUnreachable = 4
 )
 

@@ -58,6 +58,10 @@ type workerCommand struct {
 
 // Run is the worker: everything behind the listeners that serve passes on.
 func (w *workerCommand) Run(ctx context.Context, m *Main) error {
+	// First of all: a hangup during the start would end the process.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	listeners, err := supervise.Inherited()
 	if err != nil {
 		return err
@@ -74,7 +78,7 @@ func (w *workerCommand) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return refuse(m, err)
 	}
-	stop := reloadOnHangup(run)
+	stop := reloadOnHangup(ctx, run, hangups)
 	defer stop()
 	return run.run(ctx, listeners)
 }
@@ -85,25 +89,28 @@ func refuse(m *Main, err error) error {
 	fmt.Fprintf(m.Stderr, "ipublish: %s\n", deploy.MessageOf(err))
 	switch deploy.CodeOf(err) {
 	case deploy.CodeInvalid, deploy.CodeNotFound, deploy.CodeDamaged, deploy.CodeRefused:
-		return exitStatus(exitUsage)
+		return exitStatus(supervise.ExitRefused)
 	}
 	return exitStatus(exitFailed)
 }
 
-// reloadOnHangup reloads the configuration at SIGHUP until stop is called.
-func reloadOnHangup(w *worker) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+// reloadOnHangup reloads the configuration at each hangup until stop is called.
+func reloadOnHangup(ctx context.Context, w *worker, hangups <-chan os.Signal) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range hangups {
-			_ = w.reload() // logged there; the old configuration stays
+		for {
+			select {
+			case <-hangups:
+				_ = w.reload(ctx) // logged there; the old configuration stays
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
 	return func() {
-		signal.Stop(hangups)
-		close(hangups)
+		cancel()
 		<-done
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -40,6 +41,9 @@ func (w *wordsCommand) Run(ctx context.Context, m *Main, k *kong.Context) error 
 	if err != nil {
 		return err
 	}
+	if err := client.CheckAddress(server); err != nil {
+		return err
+	}
 	c := client.New(server, w.Token)
 	verb, _, _ := strings.Cut(k.Command(), " ")
 	answer, err := c.Command(ctx, w.text(verb), "cli:"+rand.Text())
@@ -60,7 +64,8 @@ func (w *wordsCommand) Run(ctx context.Context, m *Main, k *kong.Context) error 
 	if !follow {
 		return w.finish(m, answer.Exit, nil)
 	}
-	return w.follow(ctx, m, c, answer.Deploy)
+	st, err := w.follow(ctx, m, c, answer.Deploy)
+	return outcome(ctx, bot.Verb(verb), answer.Deploy, st, err)
 }
 
 func follows(verb string) bool {
@@ -73,7 +78,7 @@ func follows(verb string) bool {
 
 func unreachable(err error, server string) error {
 	return &deploy.Error{Code: deploy.CodeOf(err), Op: "ask", Subject: server, Err: err,
-		Message: cmp.Or(messageIn(err), fmt.Sprintf("no server answers at %s: start it with `ipublish serve`, or name another with --server", server))}
+		Message: cmp.Or(messageIn(err), fmt.Sprintf("no server answers at %s: start it with `ipublish serve`, or name another with --server (%v)", server, err))}
 }
 
 // messageIn is a message meant for people, where the error has one.
@@ -108,32 +113,54 @@ func (w *wordsCommand) server() (string, error) {
 	if w.Server != "" {
 		return w.Server, nil
 	}
-	cfg, err := config.Load(w.Config, newDrivers(""))
+	state, err := config.StateDir(w.Config)
 	if err != nil {
 		return "", &deploy.Error{Code: deploy.CodeInvalid, Op: "ask", Message: deploy.MessageOf(err) + " (or name the server with --server)", Err: err}
 	}
-	return "unix:" + filepath.Clean(layout(cfg.StateDir).control()), nil
+	return "unix:" + filepath.Clean(layout(state).control()), nil
 }
 
 // follow shows the deploy live until it has ended or a person is needed.
-func (w *wordsCommand) follow(ctx context.Context, m *Main, c *client.Client, id deploy.ID) error {
+func (w *wordsCommand) follow(ctx context.Context, m *Main, c *client.Client, id deploy.ID) (deploy.State, error) {
 	stream := func(ctx context.Context, tell func(deploy.Event)) error { return c.Follow(ctx, id, tell) }
-	var st deploy.State
-	var err error
 	if w.Output == "json" {
-		st, err = followJSON(ctx, m.Stdout, stream)
-	} else {
-		st, err = screen.New(m.Stdout).Follow(ctx, stream, nil)
+		return followJSON(ctx, m.Stdout, stream)
 	}
+	return screen.New(m.Stdout).Follow(ctx, stream, nil)
+}
+
+// outcome is how the command ends whose deploy was followed: nil where it
+// brought about what its verb asks for. err is the stream's.
+func outcome(ctx context.Context, verb bot.Verb, id deploy.ID, st deploy.State, err error) error {
 	switch {
-	case st.Ended() && st.Ending == deploy.Succeeded:
+	case st.Ended() && brought(verb, st):
 		return nil
-	case st.Ended() && st.Err != nil:
-		return exitStatus(max(bot.ExitOf(st.Err.Code), exitFailed))
+	case st.Ended() && st.Err != nil && bot.ExitOf(st.Err.Code) == exitRefused:
+		return exitStatus(exitRefused)
 	case st.Ended(), st.Phase == deploy.PhaseStuck:
 		return exitStatus(exitFailed)
+	case ctx.Err() != nil:
+		return &deploy.Error{Code: deploy.CodeCancelled, Op: "follow", Subject: id.String(), Err: ctx.Err(), Message: goesOn(id)}
+	case errors.Is(err, errUnreachable):
+		return &deploy.Error{Code: deploy.CodeUnavailable, Op: "follow", Subject: id.String(), Err: err,
+			Message: fmt.Sprintf("the connection was lost and the server does not answer (%v); %s", err, goesOn(id))}
 	}
-	return unreachable(err, id.String())
+	return &deploy.Error{Code: deploy.CodeOf(err), Op: "follow", Subject: id.String(), Err: err}
+}
+
+func goesOn(id deploy.ID) string {
+	return fmt.Sprintf("%s goes on without you: `ipublish status`, `ipublish cancel %d`", id, id)
+}
+
+// brought reports whether an ending is what a verb asks for.
+func brought(verb bot.Verb, st deploy.State) bool {
+	switch verb {
+	case bot.VerbCancel:
+		return st.Ending == deploy.Cancelled || st.Ending == deploy.Reverted || st.Ending == deploy.Failed && st.Cancel != nil
+	case bot.VerbAbandon:
+		return st.Ending == deploy.Abandoned
+	}
+	return st.Ending == deploy.Succeeded
 }
 
 // followJSON prints every event as a line of JSON until the deploy's end, or

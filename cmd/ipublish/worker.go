@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +31,8 @@ const shutdownPatience = 10 * time.Second
 // state folder, so only one can live at a time.
 type worker struct {
 	log      *slog.Logger
+	where    layout
+	started  *config.Config // some of it stays in force until the next start
 	drivers  *drivers
 	config   atomic.Pointer[config.Config]
 	hooks    atomic.Pointer[map[string]bot.Githook]
@@ -54,11 +58,11 @@ func (l layout) source() string      { return filepath.Join(string(l), "source")
 // newWorker opens the state folder and puts the parts together; nothing runs yet.
 func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) (*worker, error) {
 	where := layout(cfg.StateDir)
-	w := &worker{log: log, drivers: newDrivers(where.proxySocket()), failed: make(chan error, 4)}
+	w := &worker{log: log, where: where, started: cfg, drivers: newDrivers(where.proxySocket()), failed: make(chan error, 4)}
 	if err := w.adopt(cfg); err != nil {
 		return nil, err
 	}
-	if err := w.ensureProxy(ctx, cfg, where); err != nil {
+	if err := w.ensureProxy(ctx, cfg); err != nil {
 		return nil, err
 	}
 	workshop, err := source.Open(where.source(), source.Options{Resolve: config.Expand, Log: log})
@@ -88,10 +92,16 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) (*work
 		Config:  w.botConfig,
 		Handler: &bot.Handler{Config: w.botConfig, Intake: w.store, Records: w.store, Queue: w.store, Journal: w.store, Planner: w.engine},
 		Hooks:   func(name string) (bot.Githook, bool) { h, ok := (*w.hooks.Load())[name]; return h, ok },
-		Chats:   chats, Ready: func() error { return nil }, Log: log,
+		Chats:   chats, Ready: w.ready, Log: log,
 	})
 	w.http = w.server.HTTP()
 	return w, nil
+}
+
+// ready asks the store: a worker without it can take no work.
+func (w *worker) ready() error {
+	_, err := w.store.Cursor("ready")
+	return err
 }
 
 // adopt makes a configuration the one in force.
@@ -113,11 +123,17 @@ func (w *worker) adopt(cfg *config.Config) error {
 }
 
 // reload reads the file again; a broken one keeps the configuration in force.
-func (w *worker) reload() error {
+func (w *worker) reload(ctx context.Context) error {
 	old := w.config.Load()
 	cfg, err := config.Load(old.Path, w.drivers)
 	if err == nil {
 		err = w.keepsLive(cfg)
+	}
+	if err == nil {
+		_, err = openChats(cfg)
+	}
+	if err == nil {
+		err = w.ensureProxy(ctx, cfg)
 	}
 	if err == nil {
 		err = w.adopt(cfg)
@@ -127,7 +143,27 @@ func (w *worker) reload() error {
 		return err
 	}
 	w.log.Info("configuration reloaded", "file", old.Path)
+	if later := untilRestart(w.started, cfg); len(later) > 0 {
+		w.log.Warn("these take effect at the next restart: "+strings.Join(later, ", "), "file", old.Path)
+	}
 	return nil
+}
+
+// untilRestart lists the keys that a running worker cannot change.
+func untilRestart(started, cfg *config.Config) []string {
+	var keys []string
+	for key, same := range map[string]bool{
+		"server.listen":    started.Listen == cfg.Listen,
+		"server.state_dir": started.StateDir == cfg.StateDir,
+		"chat.slack":       reflect.DeepEqual(started.Slack, cfg.Slack),
+		"chat.dingtalk":    reflect.DeepEqual(started.DingTalk, cfg.DingTalk),
+	} {
+		if !same {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // keepsLive refuses a configuration that drops an environment with a live deploy.
@@ -148,10 +184,10 @@ func (w *worker) keepsLive(cfg *config.Config) error {
 func (w *worker) botConfig() bot.Config {
 	c := w.config.Load()
 	out := bot.Config{Apps: c.Apps, Roles: c.Roles, Tokens: c.Tokens}
-	if c.Slack != nil {
+	if w.started.Slack != nil {
 		out.Chats = append(out.Chats, "slack")
 	}
-	if c.DingTalk != nil {
+	if w.started.DingTalk != nil {
 		out.Chats = append(out.Chats, "dingtalk")
 	}
 	return out
@@ -172,7 +208,7 @@ func openChats(cfg *config.Config) (map[string]bot.Chat, error) {
 }
 
 // ensureProxy starts the built-in proxy where an environment uses it and none answers.
-func (w *worker) ensureProxy(ctx context.Context, cfg *config.Config, where layout) error {
+func (w *worker) ensureProxy(ctx context.Context, cfg *config.Config) error {
 	for _, a := range cfg.Apps {
 		for _, e := range a.Environments {
 			if e.Balancer.Driver != "proxy" {
@@ -182,8 +218,8 @@ func (w *worker) ensureProxy(ctx context.Context, cfg *config.Config, where layo
 			if err != nil {
 				return err
 			}
-			argv := []string{self, "proxy", "--socket", where.proxySocket(), "--state", where.proxyState()}
-			return proxy.Ensure(ctx, where.proxySocket(), argv, where.proxyLog())
+			argv := []string{self, "proxy", "--socket", w.where.proxySocket(), "--state", w.where.proxyState()}
+			return proxy.Ensure(ctx, w.where.proxySocket(), argv, w.where.proxyLog())
 		}
 	}
 	return nil

@@ -5,6 +5,6 @@
 // runs, the kernel queues new connections.
 //
 // Guarantees: at most one worker at a time; a worker that dies is started
-// again with a growing pause; SIGTERM and SIGINT end the worker first and wait
+// again with a growing pause, unless it refused (ExitRefused); SIGTERM and SIGINT end the worker first and wait
 // for it; SIGHUP is passed on.
 package supervise

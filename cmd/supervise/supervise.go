@@ -20,6 +20,11 @@ import (
 // descriptor 3 on.
 const countVariable = "IPUBLISH_LISTENERS"
 
+// ExitRefused is the exit code of a worker that a person must help: it is not
+// started again. It is EX_CONFIG of sysexits.h; Go itself exits with 2 at a
+// panic, a fatal error and SIGQUIT, which all are no refusals.
+const ExitRefused = 78
+
 // Options say what to supervise.
 type Options struct {
 	Argv      []string // of the worker
@@ -86,7 +91,8 @@ func Inherited() ([]net.Listener, error) {
 }
 
 // Run starts the worker and keeps one running until ctx ends; then it ends the
-// worker and waits for it. A worker that refuses to start (exit code 2) ends Run with an error.
+// worker and waits for it. A worker that ends with ExitRefused ends Run with an
+// error; any other end has it started again, after a pause of at most 30 s.
 func Run(ctx context.Context, o Options) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -102,8 +108,8 @@ func Run(ctx context.Context, o Options) error {
 			return nil
 		}
 		var exit *exec.ExitError
-		if errors.As(err, &exit) && exit.ExitCode() == 2 {
-			return fmt.Errorf("the worker refuses to start")
+		if errors.As(err, &exit) && exit.ExitCode() == ExitRefused {
+			return errors.New("the worker refuses to start")
 		}
 		if time.Since(began) > time.Minute {
 			pause = time.Second
@@ -133,6 +139,15 @@ func duplicate(listeners []net.Listener) ([]*os.File, error) {
 	return files, nil
 }
 
+// drain forgets a hangup from before a worker's start: it reads the
+// configuration anyway.
+func drain(hangups <-chan os.Signal) {
+	select {
+	case <-hangups:
+	default:
+	}
+}
+
 // runWorker runs one worker to its end.
 func (o Options) runWorker(ctx context.Context, files []*os.File, hangups <-chan os.Signal) error {
 	cmd := exec.Command(o.Argv[0], o.Argv[1:]...)
@@ -144,6 +159,7 @@ func (o Options) runWorker(ctx context.Context, files []*os.File, hangups <-chan
 	}
 	// A supervisor that is killed must not leave a worker behind that nobody ends.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	drain(hangups)
 	if err := startLocked(cmd); err != nil {
 		return err
 	}

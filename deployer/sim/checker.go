@@ -1,12 +1,22 @@
 package sim
 
 import (
-	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"ipublish/deploy"
 )
+
+// longestCall is how long one call of the bot may be under way: what goes bad
+// by itself in that time, after the bot looked, is nobody's fault.
+const longestCall = 3 * time.Second
+
+// longestStop is the same for a stop that waits for a host that is gone.
+const longestStop = 45 * time.Second
+
+// doorProbes is how many answers of the front door prove a switch.
+const doorProbes = 2
 
 // act performs a change of the world that the bot makes, and judges it: it
 // must be journaled first (I17), by the deploy that holds the environment (I8),
@@ -15,7 +25,7 @@ func (w *World) act(s deploy.Step, ops []deploy.Op, change func() error) error {
 	w.checkJournal(s, ops)
 	before := w.serves()
 	err := change()
-	if _, live := w.Journal(s.Deploy); before && live.Slot != "" && !w.serves() && !w.served(longestCall) {
+	if _, live := w.Journal(s.Deploy); before && live.Slot != "" && !w.serves() && w.count(w.up, time.Now().Add(-longestCall)) == 0 {
 		w.violate("I1 serve: %s by %s left no healthy instance in traffic", s.Op, s.Deploy)
 	}
 	return err
@@ -24,10 +34,7 @@ func (w *World) act(s deploy.Step, ops []deploy.Op, change func() error) error {
 func (w *World) checkJournal(s deploy.Step, ops []deploy.Op) {
 	st, live := w.Journal(s.Deploy)
 	step, ok := st.StepAt(st.Next)
-	known := false
-	for _, op := range ops {
-		known = known || ok && step.Op == op && s.Op == op
-	}
+	known := ok && step.Op == s.Op && slices.Contains(ops, s.Op)
 	switch {
 	case !st.Open || !known:
 		w.violate("I17 write-ahead: %s runs %s while its journal stands at %q (open %v)", s.Deploy, s.Op, step.Op, st.Open)
@@ -36,87 +43,90 @@ func (w *World) checkJournal(s deploy.Step, ops []deploy.Op) {
 	}
 }
 
-// longestCall is how long one call of the bot may be under way: what goes bad
-// by itself in that time, after the bot looked, is nobody's fault.
-const longestCall = 3 * time.Second
-
-// served reports whether what receives traffic was healthy a moment ago.
-func (w *World) served(ago time.Duration) bool {
-	for addr, up := range w.up {
-		for _, m := range w.machines {
-			for port, p := range m.procs {
-				if up && addr == fmt.Sprintf("%s:%d", m.addr, port) && p.healthy(time.Now().Add(-ago)) {
-					return true
-				}
-			}
+// count is how many of a table's addresses were healthy at a time.
+func (w *World) count(table map[string]bool, at time.Time) int {
+	n := 0
+	for addr, up := range table {
+		if _, p := w.last(addr); up && p != nil && p.healthy(at) {
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // serves reports whether some healthy instance receives traffic.
-func (w *World) serves() bool {
-	for addr, up := range w.up {
-		if _, p := w.at(addr); up && p != nil && p.healthy(time.Now()) {
-			return true
-		}
+func (w *World) serves() bool { return w.count(w.up, time.Now()) > 0 }
+
+// Serves reports whether some healthy instance receives traffic.
+func (w *World) Serves() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.settle()
+	return w.serves()
+}
+
+// checkSwitch wants at least as many healthy instances after a switch as before (I1, I2).
+func (w *World) checkSwitch(next *table) {
+	before := w.count(w.up, next.at)
+	if before > 0 && w.count(next.up, next.at) < before && w.count(next.up, next.at.Add(-w.Lag-longestCall)) < before {
+		w.violate("I2 floor: the switch by %s to %v leaves %d healthy instances, there were %d", next.by, inUse(next.up), w.count(next.up, next.at), before)
 	}
-	return false
 }
 
 // checkGate wants every address that gets traffic to be a process of the
 // step's release that answered well over its hold (I3, I4).
 func (w *World) checkGate(s deploy.Step, addr string) {
-	_, p := w.at(addr)
-	if p == nil {
-		return // it died by itself a moment ago; I1 judges the rest
-	}
-	live := deploy.Live{}
-	if w.Journal != nil {
-		_, live = w.Journal(s.Deploy)
-	}
+	_, p := w.last(addr)
+	justNow := time.Now().Add(-longestCall)
 	switch {
+	case p == nil:
+		w.violate("I3 gate: %s gets traffic and nothing was started there", addr)
 	case p.foreign:
 		w.violate("I4 identity: %s of a foreign process gets traffic", addr)
 	case p.key != s.Release.Key():
 		w.violate("I4 identity: %s runs %s and gets traffic as %s", addr, p.key, s.Release.Key())
-	case p.passes == 0:
+	case p.restarted && p.born.After(justNow):
+		return // nobody could see the new one yet
+	case !p.alive(time.Now()) && !p.alive(justNow):
+		w.violate("I3 gate: %s gets traffic and has been dead for more than %s", addr, longestCall)
+	case p.passes == 0 && !p.healthy(justNow):
 		w.violate("I3 gate: %s gets traffic without a passed check", addr)
-	case live.Slot == s.Slot:
-		return // routing back to what is live: it passed before
 	case !w.held(s, p):
 		w.violate("I3 gate: %s gets traffic %s after its first pass", addr, time.Since(p.firstPass))
 	}
 }
 
-// held reports whether a process that this deploy started was healthy for long
-// enough; a warm one was, before.
+// held reports whether this very process was healthy for long enough; the way
+// back may take what answers.
 func (w *World) held(s deploy.Step, p *process) bool {
-	st, _ := w.Journal(s.Deploy)
+	st, live := w.Journal(s.Deploy)
 	plan, _, undoing := st.Current()
-	if undoing || plan == nil {
+	if undoing || plan == nil || live.Slot == s.Slot {
 		return true
 	}
 	started := slices.ContainsFunc(plan.Steps, func(st deploy.Step) bool { return st.Op == deploy.OpStart })
-	return !started || time.Since(p.firstPass) >= w.minHold
+	return p.proven && (!started || time.Since(p.firstPass) >= w.minHold)
 }
 
-// checkStop wants a stopped process to be out of traffic with its work done,
-// or its drain time over (I5).
+// checkStop wants a stopped process to be out of traffic with its work done or
+// its drain time over (I5), not to be all that is left (I26), and a warm one to
+// have had its time.
 func (w *World) checkStop(s deploy.Step, addr string, p *process) {
-	if p == nil || p.foreign {
-		return
+	st, live := w.Journal(s.Deploy)
+	now := time.Now()
+	if live.Slot == "" || !p.healthy(now) {
+		return // nothing was ever live, or nothing is lost
 	}
-	_, live := w.Journal(s.Deploy)
-	if live.Slot == "" {
-		return // nothing was ever live: the very first release is being undone
-	}
-	if w.up[addr] && p.healthy(time.Now()) {
+	switch n := w.inFlight(addr); {
+	case w.up[addr]:
 		w.violate("I5 drain: %s is stopped while it receives traffic", addr)
-		return
-	}
-	if n := w.inFlight(addr); n > 0 && time.Since(w.left[addr]) < w.drainTime {
+	case n > 0 && time.Since(w.left[addr]) < w.drainTime:
 		w.violate("I5 drain: %s is stopped %s after it left traffic with %d requests in flight", addr, time.Since(w.left[addr]), n)
+	case s.Slot != live.Slot && !w.serves() && w.count(w.up, now.Add(-longestStop)) == 0:
+		w.violate("I26 do no harm: %s is stopped while nothing else is healthy", addr)
+	}
+	if until := w.leases[s.Slot]; st.Request.Want == deploy.WantRetire && now.Before(until) {
+		w.violate("lease: %s is retired %s before its time", addr, until.Sub(now))
 	}
 }
 
@@ -130,84 +140,53 @@ func (w *World) inFlight(addr string) int {
 	return n
 }
 
-// Final judges the world when all is quiet: what the journal calls live is what
-// serves, and no slot is left running beside it without a lease.
-func (w *World) Final(live deploy.Live) {
+// Leased tells that a slot is to be kept until then.
+func (w *World) Leased(slot deploy.Slot, until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for addr, up := range w.up {
-		_, p := w.at(addr)
-		if up && p != nil && p.key != live.Release.Key() {
-			w.violate("I18 explains: %s serves %s, the journal says %s", addr, p.key, live.Release.Key())
-		}
-	}
-	if live.Slot != "" && !w.serves() && !w.doomed(live.Release.Commit.SHA) {
-		w.violate("I1 serve: at the end nothing serves, the journal says %s on %s", live.Release.Key(), live.Slot)
-	}
-	if live.Active != 0 {
-		w.violate("I15 one ending: %s still holds the environment at the end", live.Active)
-	}
-	if !w.abandoned {
-		w.checkLeftovers(live)
-	}
+	w.leases[slot] = until
 }
 
-// Abandoned tells that a person gave a deploy up: what it left is theirs.
-func (w *World) Abandoned() {
+// Done judges the journal's claim that a step is done; live is the environment
+// as the journal has it from then on.
+func (w *World) Done(s deploy.Step, p deploy.Settings, live deploy.Live) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.abandoned = true
-}
-
-// Doomed reports whether the commit's processes go bad by themselves.
-func (w *World) Doomed(commit string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.doomed(commit)
-}
-
-// doomed reports whether the commit's processes go bad by themselves.
-func (w *World) doomed(commit string) bool {
-	b := w.behaviours[commit]
-	return b.DiesAt > 0 || b.FailsFrom > 0 || b.Exits || b.Silent || b.Status != 0
-}
-
-func (w *World) checkLeftovers(live deploy.Live) {
-	for _, m := range w.machines {
-		for port, p := range m.procs {
-			if p.foreign || !p.alive(time.Now()) {
-				continue
-			}
-			slot, known := slotOf(live, p)
-			if !known {
-				w.violate("I18 explains: %s runs %s on port %d, which the journal does not know", m.id, p.key, port)
-			} else if slot != live.Slot && (live.Warm == nil || live.Warm.Slot != slot) {
-				w.violate("leftover: %s runs %s on %s without a lease", m.id, p.key, slot)
-			}
-		}
+	w.settle()
+	switch s.Op {
+	case deploy.OpRoute:
+		w.checkRouted(s, p, live)
+	case deploy.OpBake:
+		w.checkBaked()
+	case deploy.OpAccept:
+		w.hands.edited, w.hands.moved = false, false
 	}
 }
 
-func slotOf(live deploy.Live, p *process) (deploy.Slot, bool) {
-	for slot, st := range live.Slots {
-		for _, in := range st.Instances {
-			if in.PID == p.pid {
-				return slot, true
-			}
+// checkRouted wants a switch to be in force and proven (I6), and its file known (I7).
+func (w *World) checkRouted(s deploy.Step, p deploy.Settings, live deploy.Live) {
+	want := map[string]bool{}
+	for _, t := range s.Targets {
+		if t.Up {
+			want[t.Addr] = true
 		}
 	}
-	return "", false
+	switch {
+	case w.hands.moved || w.hands.edited:
+	case !maps.Equal(want, w.up):
+		w.violate("I6 verified switch: the journal says that %v have traffic, but %v have it", inUse(want), inUse(w.up))
+	case p.Verify != nil && w.doorPasses < doorProbes:
+		w.violate("I6 verified switch: done after %d good answers of the front door", w.doorPasses)
+	case live.Known != hash(w.file):
+		w.violate("I7 whole config: the journal does not know the file as it is")
+	}
 }
 
-// String shows who runs where, for a failing test.
-func (w *World) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	out := fmt.Sprintf("up=%v", w.up)
-	for _, m := range w.machines {
-		for port, p := range m.procs {
-			out += fmt.Sprintf(" %s:%d pid=%d key=%s alive=%v passes=%d", m.id, port, p.pid, p.key, p.alive(time.Now()), p.passes)
+// checkBaked wants what has baked to run still.
+func (w *World) checkBaked() {
+	for _, addr := range inUse(w.up) {
+		if _, p := w.last(addr); p != nil && !p.alive(time.Now()) && !p.alive(time.Now().Add(-2*longestCall)) {
+			w.violate("I2 floor: %s is called baked and has been dead for more than %s", addr, 2*longestCall)
 		}
 	}
-	return out
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"path"
@@ -56,6 +55,9 @@ func (h host) Run(ctx context.Context, argv []string, _ io.Reader) ([]byte, erro
 		text, args := argv[2], argv[4:]
 		switch {
 		case strings.Contains(text, "echo lack"):
+			if err := h.w.refused(deploy.OpStage); err != nil {
+				return err
+			}
 			out = []byte("lack")
 			if h.m.dirs[args[0]] == args[1] {
 				out = []byte("have")
@@ -63,6 +65,9 @@ func (h host) Run(ctx context.Context, argv []string, _ io.Reader) ([]byte, erro
 		case strings.Contains(text, "arrived as"):
 			h.m.dirs[args[0]] = args[1]
 		case strings.Contains(text, "continue 2"):
+			if err := h.w.refused(deploy.OpPrune); err != nil {
+				return err
+			}
 			h.prune(args[0], args[1:])
 		default:
 			return fmt.Errorf("the simulated host does not know this script: %.60s", text)
@@ -77,8 +82,8 @@ func (h host) prune(root string, keep []string) {
 		if path.Dir(dir) != root || slices.Contains(keep, path.Base(dir)) {
 			continue
 		}
-		for port, p := range h.m.procs {
-			if p.alive(time.Now()) && p.key == path.Base(dir) {
+		for port := range h.m.procs {
+			if p := h.m.on(port); p.alive(time.Now()) && p.key == path.Base(dir) {
 				h.w.violate("I24 target: release %s is pruned while port %d runs it", p.key, port)
 			}
 		}
@@ -106,7 +111,7 @@ func (h host) Dial(_ context.Context, _, addr string) (net.Conn, error) {
 	}
 	_, text, _ := net.SplitHostPort(addr)
 	port, _ := strconv.Atoi(text)
-	p := h.m.procs[port]
+	p := h.m.on(port)
 	if p == nil || !p.listens(time.Now()) {
 		return nil, errors.New("connection refused")
 	}
@@ -122,15 +127,7 @@ func (w *World) answer(c net.Conn, p *process) {
 		return
 	}
 	w.mu.Lock()
-	now := time.Now()
-	status := p.status(now)
-	if status == 200 && p.alive(now) {
-		if p.passes++; p.passes == 1 {
-			p.firstPass = now
-		}
-	} else {
-		p.passes = 0
-	}
+	status := p.probed(time.Now(), w.minHold)
 	w.mu.Unlock()
 	fmt.Fprintf(c, "HTTP/1.1 %d x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status)
 }
@@ -152,12 +149,15 @@ func (r Runtime) Start(ctx context.Context, h deployer.Host, s deploy.Step) erro
 }
 
 func (r Runtime) start(m *machine, s deploy.Step) error {
+	if err := r.W.refused(deploy.OpStart); err != nil {
+		return err
+	}
 	now := time.Now()
-	if p := m.procs[s.Port]; p != nil && p.alive(now) {
+	if p := m.on(s.Port); p != nil && p.alive(now) {
 		if p.foreign {
 			return &deploy.Error{Code: deploy.CodeForeign, Op: "start", Subject: string(m.id), Message: "the port is held"}
 		}
-		if p.key == s.Release.Key() {
+		if p.asked == s.Release.Key() {
 			return nil
 		}
 		return &deploy.Error{Code: deploy.CodeConflict, Op: "start", Subject: string(m.id), Message: "another release runs there"}
@@ -165,8 +165,7 @@ func (r Runtime) start(m *machine, s deploy.Step) error {
 	if m.dirs[s.Dir] != s.Release.SHA256 {
 		r.W.violate("start of %s on %s, which does not hold it", s.Release.Key(), m.id)
 	}
-	m.pids++
-	m.procs[s.Port] = &process{pid: m.pids, key: s.Release.Key(), sha: s.Release.SHA256, born: now, behaviour: r.W.behaviours[s.Release.Commit.SHA]}
+	m.start(r.W, s, now)
 	return nil
 }
 
@@ -177,9 +176,12 @@ func (r Runtime) Stop(ctx context.Context, h deployer.Host, s deploy.Step) error
 		if err := r.W.reachable(m); err != nil {
 			return err
 		}
-		p := m.procs[s.Port]
+		p := m.on(s.Port)
 		if p == nil || p.foreign {
 			return nil
+		}
+		if err := r.W.refused(s.Op); err != nil {
+			return err
 		}
 		return r.W.act(s, []deploy.Op{deploy.OpRetire, deploy.OpStop}, func() error {
 			r.W.checkStop(s, fmt.Sprintf("%s:%d", m.addr, s.Port), p)
@@ -204,7 +206,7 @@ func (r Runtime) Observe(ctx context.Context, h deployer.Host, s deploy.Step) (d
 }
 
 func (r Runtime) observe(m *machine, s deploy.Step, in *deploy.Instance) {
-	p, now := m.procs[s.Port], time.Now()
+	p, now := m.on(s.Port), time.Now()
 	if p == nil || !p.alive(now) {
 		return
 	}
@@ -216,75 +218,6 @@ func (r Runtime) observe(m *machine, s deploy.Step, in *deploy.Instance) {
 	if p.listens(now) {
 		in.PortPID, in.Owned = p.pid, true
 	}
-}
-
-// Balancer is the world's own table.
-type Balancer struct{ W *World }
-
-// Route implements deployer.Balancer.
-func (b Balancer) Route(ctx context.Context, s deploy.Step) error {
-	return b.W.call(ctx, "balancer", func() error {
-		return b.W.act(s, []deploy.Op{deploy.OpRoute, deploy.OpDrain}, func() error { return b.route(s) })
-	})
-}
-
-func (b Balancer) route(s deploy.Step) error {
-	w, r := b.W, b.W.random("clients")
-	next := map[string]bool{}
-	for _, t := range s.Targets {
-		w.known[t.Addr] = true
-		next[t.Addr] = t.Up
-		if t.Up && !w.up[t.Addr] {
-			w.checkGate(s, t.Addr)
-		}
-	}
-	if !slices.Contains(slices.Collect(maps.Values(next)), true) {
-		w.violate("I1 serve: an empty table is written by %s", s.Deploy)
-	}
-	for _, addr := range slices.Sorted(maps.Keys(w.up)) {
-		if w.up[addr] && !next[addr] {
-			w.left[addr], w.busy[addr] = time.Now(), nil
-			for range r.IntN(4) {
-				w.busy[addr] = append(w.busy[addr], time.Now().Add(time.Duration(r.Int64N(int64(8*time.Second)))))
-			}
-		}
-	}
-	w.up = next
-	w.file = fmt.Sprint(next)
-	return nil
-}
-
-// Observe implements deployer.Balancer.
-func (b Balancer) Observe(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
-	t := &deploy.Traffic{InFlight: map[string]int{}, File: "sim.conf"}
-	err := b.W.call(ctx, "balancer", func() error {
-		for addr := range b.W.known {
-			if b.W.up[addr] {
-				t.Up = append(t.Up, addr)
-			} else {
-				t.Down = append(t.Down, addr)
-			}
-			t.InFlight[addr] = b.W.inFlight(addr)
-		}
-		slices.Sort(t.Up)
-		slices.Sort(t.Down)
-		t.SHA256 = hash(b.W.file)
-		return nil
-	})
-	return deploy.Evidence{Traffic: t}, err
-}
-
-// Front is the world's front door.
-type Front struct{ W *World }
-
-// Probe implements deployer.Front.
-func (f Front) Probe(ctx context.Context, _ deploy.Verify) error {
-	return f.W.call(ctx, "front", func() error {
-		if f.W.serves() {
-			return nil
-		}
-		return &deploy.Error{Code: deploy.CodeUnhealthy, Op: "probe", Message: "502"}
-	})
 }
 
 // Source is the world's git remote and build.

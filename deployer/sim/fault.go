@@ -25,8 +25,11 @@ func (w *World) fate(ctx context.Context, name string) (mishap, error) {
 	}
 	r := w.random(name)
 	draw, slow, length := r.Float64(), r.Float64(), r.Int64N(int64(3*time.Second))
-	quiet := !time.Now().Before(w.faultsEnd)
+	quiet, cut := !time.Now().Before(w.faultsEnd), time.Now().Before(w.hands.cut[name])
 	w.mu.Unlock()
+	if cut {
+		return failsBefore, nil
+	}
 	if quiet {
 		return fine, nil
 	}
@@ -72,6 +75,7 @@ func (w *World) call(ctx context.Context, name string, effect func() error) erro
 		return &deploy.Error{Code: deploy.CodeFailed, Op: name, Message: "refused for good"}
 	}
 	w.mu.Lock()
+	w.settle()
 	err = effect()
 	down := w.pass(name)
 	w.mu.Unlock()

@@ -2,7 +2,6 @@ package sim_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,6 +34,8 @@ type rig struct {
 	ids     []deploy.ID // in the order of submission
 	stop    context.CancelFunc
 	done    chan error
+	last    deploy.Request // as submitted
+	gone    bool           // the environment is not in the configuration
 	deaths  int
 	prelude int // boundaries passed until release 1 was live
 }
@@ -48,6 +49,7 @@ type setup struct {
 	seed     uint64
 	crashAt  []sim.Boundary
 	rates    sim.Rates
+	lag      time.Duration // of the balancer
 	mutate   mutation
 	verbose  bool
 }
@@ -78,7 +80,7 @@ func configured(n int) deploy.App {
 		Health: deploy.Health{
 			Path: "/healthz", Method: "GET", ExpectStatus: []int{200}, ExpectRelease: "process",
 			Interval: d(time.Second), Timeout: d(2 * time.Second), SuccessThreshold: 1, FailureThreshold: 3,
-			MinHealthyTime: d(3 * time.Second), HealthyDeadline: d(30 * time.Second),
+			MinHealthyTime: d(3 * time.Second), HealthyDeadline: d(15 * time.Second),
 		},
 	}
 	env := deploy.Environment{
@@ -128,6 +130,7 @@ func play(t *testing.T, s setup, dir string) result {
 	r.world.Rates = s.rates
 	r.world.Journal = r.journal
 	r.world.FaultsUntil(time.Now().Add(4 * time.Minute))
+	r.world.Lag = s.lag
 	r.world.CrashAt(s.crashAt, r.crash)
 	r.start(t)
 	s.scenario.play(t, r)
@@ -145,10 +148,10 @@ func (r *rig) start(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	o := deployer.Options{
-		Journal: journal{r.world, st}, Ledger: st, Drivers: sim.Drivers{W: r.world}, Source: sim.Source{W: r.world},
+		Journal: journal{r, st}, Ledger: &ledger{Ledger: st, w: r.world}, Drivers: sim.Drivers{W: r.world}, Source: sim.Source{W: r.world},
 		Artifacts: sim.Source{W: r.world}, Front: sim.Front{W: r.world},
 		Config: func(t deploy.Target) (deploy.App, deploy.Environment, bool) {
-			return r.app, r.app.Environments[0], t == target
+			return r.app, r.app.Environments[0], t == target && !r.gone
 		},
 		Authorize: func(deploy.Request) *deploy.Error { return nil }, Log: r.log,
 	}
@@ -208,9 +211,28 @@ func (r *rig) submit(t *testing.T, req deploy.Request) deploy.ID {
 	if err != nil {
 		t.Fatalf("submit: %v", err)
 	}
-	r.ids = append(r.ids, id)
+	r.ids, r.last = append(r.ids, id), req
 	synctest.Wait()
 	return id
+}
+
+// again delivers the newest request once more, under the same key or another
+// one: it is the same deploy (I13).
+func (r *rig) again(t *testing.T, key string) {
+	t.Helper()
+	req, want := r.last, r.ids[len(r.ids)-1]
+	if key != "" {
+		req.Key = key
+	}
+	r.tend(t)
+	id, fresh, err := r.store.Submit(t.Context(), req)
+	if err != nil {
+		t.Fatalf("submit again: %v", err)
+	}
+	if id != want || fresh {
+		r.world.Violate("I13 idempotent accept: %s was delivered again and became %s", want, id)
+	}
+	synctest.Wait()
 }
 
 // until waits in virtual time until the deploy satisfies cond; the limit is generous.
@@ -281,111 +303,4 @@ func (r *rig) exists(t *testing.T, id deploy.ID) bool {
 		t.Fatal(err)
 	}
 	return err == nil
-}
-
-// retire waits until the lease has run out and its housekeeping is done.
-func (r *rig) retire(t *testing.T) {
-	for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Second) {
-		r.tend(t)
-		live, err := r.store.Live(target)
-		if err == nil && live.Active == 0 && live.Warm == nil {
-			return
-		}
-	}
-	live, _ := r.store.Live(target)
-	if live.Warm != nil && live.Active == 0 && r.world.Doomed(live.Release.Commit.SHA) {
-		return // the warm slot may be all that is left: it is kept
-	}
-	r.world.Violate("liveness: the lease %v is not retired, %s is active", live.Warm, live.Active)
-}
-
-// judge checks the end of all things and gathers the journals.
-func (r *rig) judge(t *testing.T) result {
-	live, err := r.store.Live(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := r.all(t)
-	if slices.ContainsFunc(all, func(st deploy.State) bool { return st.Ending == deploy.Abandoned }) {
-		r.world.Abandoned()
-	}
-	r.world.Final(live)
-	var res result
-	var text, story strings.Builder
-	for _, st := range all {
-		events, err := r.store.Events(t.Context(), st.ID, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.checkJournal(st.ID, events)
-		res.endings = append(res.endings, st.Ending)
-		for _, ev := range events {
-			ev.Seq = 0
-			b, err := json.Marshal(ev)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text.Write(append(b, '\n'))
-			fmt.Fprintf(&story, "%s %s %s step=%d %v %s\n", ev.At.Format("15:04:05.000"), ev.Deploy, ev.Kind, ev.Step, ev.Err, ev.Ending)
-		}
-	}
-	res.violations, res.points, res.prelude = r.world.Violations(), r.world.Points(), r.prelude
-	res.journal, res.story = text.String(), story.String()+r.world.String()
-	return res
-}
-
-func (r *rig) all(t *testing.T) []deploy.State {
-	list, err := r.store.History(nil, 0, 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.SortFunc(list, func(a, b deploy.State) int { return int(a.ID) - int(b.ID) })
-	return list
-}
-
-// checkJournal wants one ending (I15), at most one revert (I25), and a plain fold.
-func (r *rig) checkJournal(id deploy.ID, events []deploy.Event) {
-	count := map[deploy.Kind]int{}
-	for _, ev := range events {
-		count[ev.Kind]++
-	}
-	if count[deploy.KindEnded] != 1 {
-		r.world.Violate("I15 one ending: %s has %d", id, count[deploy.KindEnded])
-	}
-	if count[deploy.KindRevert] > 1 {
-		r.world.Violate("I25 one revert: %s has %d", id, count[deploy.KindRevert])
-	}
-	if st := deploy.Fold(events); st.Broken != nil {
-		r.world.Violate("I21 replay: %v", st.Broken)
-	}
-}
-
-// journal lets the world crash the bot before and after every append, and refuse some.
-type journal struct {
-	w *sim.World
-	deployer.Journal
-}
-
-func (j journal) Append(id deploy.ID, afterN uint64, ev deploy.Event) error {
-	if err := j.w.Pass("journal"); err != nil {
-		return err
-	}
-	if j.w.RefuseAppend() {
-		return &deploy.Error{Code: deploy.CodeUnavailable, Op: "append", Message: "no space left on device"}
-	}
-	if err := j.Journal.Append(id, afterN, ev); err != nil {
-		return err
-	}
-	return j.w.Pass("journal")
-}
-
-func (j journal) Claim(ctx context.Context, admit deploy.Admit) (deploy.ID, error) {
-	if err := j.w.Pass("claim"); err != nil {
-		return 0, err
-	}
-	id, err := j.Journal.Claim(ctx, admit)
-	if err != nil {
-		return id, err
-	}
-	return id, j.w.Pass("claim")
 }

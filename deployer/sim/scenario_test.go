@@ -3,6 +3,7 @@ package sim_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,7 +68,7 @@ func named(name string, s scenario) scenario {
 	return s
 }
 
-func scenarios() []scenario {
+func plainScenarios() []scenario {
 	ok, failed, reverted := deploy.Succeeded, deploy.Failed, deploy.Reverted
 	return []scenario{
 		{"first deploy", func(t *testing.T, r *rig) {
@@ -140,6 +141,11 @@ func scenarios() []scenario {
 		}, []deploy.Ending{ok, failed, ok}},
 		{"no such ref", func(t *testing.T, r *rig) { r.deploy(t, "mian") }, []deploy.Ending{failed}},
 	}
+}
+
+// scenarios are all stories with a known end.
+func scenarios() []scenario {
+	return slices.Concat(plainScenarios(), sickScenarios(), switchScenarios(), policyScenarios(), leaseScenarios(), heldScenarios())
 }
 
 func (r *rig) cancelWhen(t *testing.T, phase deploy.Phase) {

@@ -18,6 +18,7 @@ import (
 type World struct {
 	Seed  uint64
 	Rates Rates
+	Lag   time.Duration // until what was routed is in force
 	// Journal returns the journaled state of a deploy and its environment, for
 	// the write-ahead check.
 	Journal func(deploy.ID) (deploy.State, deploy.Live)
@@ -25,6 +26,8 @@ type World struct {
 	mu         sync.Mutex
 	machines   map[deploy.HostID]*machine
 	up         map[string]bool
+	coming     *table
+	doorPasses int                  // of the front door since the table changed
 	known      map[string]bool      // addresses that were ever in the table
 	left       map[string]time.Time // when an address lost its traffic
 	busy       map[string][]time.Time
@@ -44,6 +47,8 @@ type World struct {
 	abandoned  bool
 	drainTime  time.Duration
 	minHold    time.Duration
+	hands      hands
+	leases     map[deploy.Slot]time.Time // until when a warm slot must live
 }
 
 // Rates are the chances (0 to 1) that one call goes wrong in one way.
@@ -54,16 +59,8 @@ type Rates struct {
 	Refuse float64 // fails for good
 	Gone   float64 // the host disappears for up to twenty seconds
 	Append float64 // the journal refuses a record
-}
-
-// Behaviour is how the processes of one commit behave.
-type Behaviour struct {
-	Boot      time.Duration // until it listens
-	Status    int           // what it answers; 0: 200
-	FailsFrom time.Duration // answers 500 from this age on; 0: never
-	DiesAt    time.Duration // ends at this age; 0: never
-	Exits     bool          // ends at once
-	Silent    bool          // never listens
+	Lost   float64 // the balancer says that it routed, and did not
+	Door   float64 // the front door fails although all is well behind it
 }
 
 // Boundary is a place where the bot may crash: the n-th one of a fake, or the
@@ -73,26 +70,6 @@ type Boundary struct {
 	N    int
 }
 
-type machine struct {
-	pids  int
-	id    deploy.HostID
-	addr  string
-	procs map[int]*process // by port
-	dirs  map[string]string
-	gone  time.Time // unreachable until then
-}
-
-type process struct {
-	pid       int
-	key       string
-	sha       string
-	born      time.Time
-	behaviour Behaviour
-	foreign   bool
-	firstPass time.Time
-	passes    int
-}
-
 // NewWorld returns an empty world with the given hosts (id → address), where
 // draining may take drain and an instance must have been healthy for hold.
 func NewWorld(seed uint64, drain, hold time.Duration, hosts map[deploy.HostID]string) *World {
@@ -100,7 +77,7 @@ func NewWorld(seed uint64, drain, hold time.Duration, hosts map[deploy.HostID]st
 		Seed: seed, machines: map[deploy.HostID]*machine{}, up: map[string]bool{}, known: map[string]bool{},
 		left: map[string]time.Time{}, busy: map[string][]time.Time{}, counters: map[string]deploy.Counter{},
 		behaviours: map[string]Behaviour{}, branches: map[string]string{}, sources: map[string]*rand.Rand{},
-		crashAt: map[Boundary]bool{}, visits: map[string]int{}, drainTime: drain, minHold: hold,
+		crashAt: map[Boundary]bool{}, visits: map[string]int{}, leases: map[deploy.Slot]time.Time{}, hands: newHands(), drainTime: drain, minHold: hold,
 	}
 	for id, addr := range hosts {
 		w.machines[id] = &machine{id: id, addr: addr, procs: map[int]*process{}, dirs: map[string]string{}}
@@ -120,15 +97,6 @@ func (w *World) Push(branch, commit string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.branches[branch] = commit
-}
-
-// Occupy puts a foreign process on a port of a host.
-func (w *World) Occupy(host deploy.HostID, port int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	m := w.machines[host]
-	m.pids++
-	m.procs[port] = &process{pid: m.pids, born: time.Now(), foreign: true}
 }
 
 // CrashAt makes the bot crash when one of the boundaries is reached; crash is
@@ -231,39 +199,4 @@ func (w *World) random(name string) *rand.Rand {
 		w.sources[name] = r
 	}
 	return r
-}
-
-// healthy reports whether a process would pass its check now.
-func (p *process) healthy(now time.Time) bool { return p.listens(now) && p.status(now) == 200 }
-
-func (p *process) alive(now time.Time) bool {
-	age := now.Sub(p.born)
-	return p.foreign || !p.behaviour.Exits && (p.behaviour.DiesAt == 0 || age < p.behaviour.DiesAt)
-}
-
-func (p *process) listens(now time.Time) bool {
-	return p.alive(now) && !p.behaviour.Silent && now.Sub(p.born) >= p.behaviour.Boot
-}
-
-func (p *process) status(now time.Time) int {
-	b := p.behaviour
-	if b.FailsFrom > 0 && now.Sub(p.born) >= b.FailsFrom {
-		return 500
-	}
-	if b.Status != 0 {
-		return b.Status
-	}
-	return 200
-}
-
-// at finds the living process behind an address, and its machine.
-func (w *World) at(addr string) (*machine, *process) {
-	for _, m := range w.machines {
-		for port, p := range m.procs {
-			if addr == fmt.Sprintf("%s:%d", m.addr, port) && p.alive(time.Now()) {
-				return m, p
-			}
-		}
-	}
-	return nil, nil
 }

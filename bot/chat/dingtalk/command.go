@@ -17,10 +17,14 @@ import (
 	"ipublish/deploy"
 )
 
+// signatureWindow is how old a signature may be, either way. DingTalk documents
+// one hour; a shorter one would lose what it queued. That a second body is
+// refused makes up for its length.
+const signatureWindow = time.Hour
+
 const (
-	signatureWindow = time.Hour // as DingTalk documents it, either way
-	mostText        = 8000      // bytes of a command
-	mostID          = 255
+	mostText = 8000 // bytes of a command
+	mostID   = 255
 )
 
 // incoming is a robot message, as far as it is needed.
@@ -57,9 +61,6 @@ func (in incoming) command() (deploy.Command, error) {
 	if !isID(in.SenderStaffID) || !isID(in.MsgID) || !isID(in.ConversationID) {
 		return deploy.Command{}, malformed("senderStaffId, msgId or conversationId is missing or malformed", nil)
 	}
-	if in.MsgType != "text" {
-		return deploy.Command{}, &deploy.Error{Code: deploy.CodeNotFound, Op: "read", Subject: "dingtalk message", Message: "only text messages are understood"}
-	}
 	if len(in.Text.Content) > mostText {
 		return deploy.Command{}, malformed("the command is too long", nil)
 	}
@@ -78,32 +79,47 @@ func (in incoming) command() (deploy.Command, error) {
 	default:
 		return deploy.Command{}, malformed("conversationType is neither 1 nor 2", nil)
 	}
+	if in.MsgType != "text" {
+		return cmd, &deploy.Error{Code: deploy.CodeNotFound, Op: "read", Subject: "dingtalk message", Message: "only text messages are understood"}
+	}
 	return cmd, nil
 }
 
-// verify checks the signature of the timestamp, and that it came with no other
-// body before.
+// Knock implements bot.Doorkeeper: the signature does not cover the body.
+func (c *Chat) Knock(h http.Header) error {
+	_, err := c.prove(h)
+	return err
+}
+
+// verify checks the signature, and that it came with no other body before.
 func (c *Chat) verify(h http.Header, body []byte) error {
+	mac, err := c.prove(h)
+	if err == nil && !c.replays.Fresh(mac, body, c.config.Now()) {
+		return &deploy.Error{Code: deploy.CodeRefused, Op: "verify", Subject: "dingtalk message", Err: hostile.ErrCaptured,
+			Message: "somebody may have captured a message: serve TLS only, and reset the app's secret"}
+	}
+	return err
+}
+
+// prove checks the signature of the timestamp and gives it back decoded: only
+// the canonical one of its four spellings is taken.
+func (c *Chat) prove(h http.Header) (signed []byte, err error) {
 	at, signature := h.Values("timestamp"), h.Values("sign")
 	if c.config.ClientSecret == "" {
-		return refused("chat.dingtalk.client_secret is not set, so that no callback can be verified")
+		return nil, refused("chat.dingtalk.client_secret is not set, so that no callback can be verified")
 	}
 	if len(at) != 1 || len(signature) != 1 {
-		return refused("the header timestamp or sign is missing")
+		return nil, refused("the header timestamp or sign is missing")
 	}
-	got, err := base64.StdEncoding.DecodeString(signature[0])
-	if err != nil || !hmac.Equal(got, mac(c.config.ClientSecret, at[0])) {
-		return refused("the header sign does not match; check chat.dingtalk.client_secret")
+	signed, err = base64.StdEncoding.Strict().DecodeString(signature[0])
+	if err != nil || !hmac.Equal(signed, mac(c.config.ClientSecret, at[0])) {
+		return nil, refused("the header sign does not match; check chat.dingtalk.client_secret")
 	}
-	now := c.config.Now()
 	ms, err := strconv.ParseInt(at[0], 10, 64)
-	if err != nil || now.Sub(time.UnixMilli(ms)).Abs() > signatureWindow {
-		return refused("the header timestamp is more than one hour off; check the clock of this machine")
+	if err != nil || c.config.Now().Sub(time.UnixMilli(ms)).Abs() > signatureWindow {
+		return nil, refused("the header timestamp is more than one hour off; check the clock of this machine")
 	}
-	if !c.replays.Fresh(signature[0], body, now) {
-		return refused("a signature came a second time with another body: somebody may have captured it")
-	}
-	return nil
+	return signed, nil
 }
 
 // mac signs a time in milliseconds, for callbacks and custom robots alike.

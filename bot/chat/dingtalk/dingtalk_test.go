@@ -1,6 +1,7 @@
 package dingtalk_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"ipublish/bot"
 	"ipublish/bot/bottest"
 	"ipublish/bot/chat/dingtalk"
+	"ipublish/bot/hostile"
 	"ipublish/deploy"
 )
 
@@ -122,9 +124,9 @@ func TestPeopleOutsideOfTheOrganisationAreRefused(t *testing.T) {
 
 func TestAPictureAsksForNothing(t *testing.T) {
 	d := bottest.NewDingTalk(t)
-	_, err := command(t, open(t, d), d.Callback("/", bottest.DingTalkCommand{MsgType: "picture"}))
-	if deploy.CodeOf(err) != deploy.CodeNotFound {
-		t.Errorf("got %v", err)
+	cmd, err := command(t, open(t, d), d.Callback("/", bottest.DingTalkCommand{MsgType: "picture"}))
+	if deploy.CodeOf(err) != deploy.CodeNotFound || cmd.User.ID == "" || cmd.Reply == "" {
+		t.Errorf("got %+v, %v", cmd, err)
 	}
 }
 
@@ -139,7 +141,7 @@ func TestACapturedSignatureCarriesNoSecondBody(t *testing.T) {
 		}
 	}
 	forged := d.Body(bottest.DingTalkCommand{Text: "rollback", StaffID: "boss"})
-	if _, err := c.Command(d.Sign("/", forged, at), forged); deploy.CodeOf(err) != deploy.CodeRefused {
+	if _, err := c.Command(d.Sign("/", forged, at), forged); deploy.CodeOf(err) != deploy.CodeRefused || !errors.Is(err, hostile.ErrCaptured) {
 		t.Errorf("got %v", err)
 	}
 }

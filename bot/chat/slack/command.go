@@ -22,7 +22,8 @@ const (
 )
 
 // Command implements bot.Chat for a slash command. Slack's certificate probe
-// (ssl_check=1) need not be signed and asks for nothing: deploy.CodeNotFound.
+// (ssl_check=1) need not be signed and asks for nothing: deploy.CodeNotFound, as
+// for a command of another name, which comes back with its asker.
 func (c *Chat) Command(r *http.Request, body []byte) (deploy.Command, error) {
 	if string(body) == "ssl_check=1" || strings.HasPrefix(string(body), "ssl_check=1&") {
 		return deploy.Command{}, nothing("a certificate probe of Slack")
@@ -37,10 +38,11 @@ func (c *Chat) Command(r *http.Request, body []byte) (deploy.Command, error) {
 	if form.Get("ssl_check") == "1" {
 		return deploy.Command{}, nothing("a certificate probe of Slack")
 	}
-	if c.command != "" && form.Get("command") != c.command {
-		return deploy.Command{}, nothing("the command " + hostile.Line(form.Get("command"), 40) + " is not ours: chat.slack.command is " + c.command)
+	cmd, err := readCommand(form)
+	if err == nil && c.command != "" && form.Get("command") != c.command {
+		err = nothing("the command " + hostile.Line(form.Get("command"), 40) + " is not ours: chat.slack.command is " + c.command)
 	}
-	return readCommand(form)
+	return cmd, err
 }
 
 func readCommand(form url.Values) (deploy.Command, error) {

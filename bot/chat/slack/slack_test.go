@@ -137,7 +137,8 @@ func TestAnotherAppsCommandIsNotOurs(t *testing.T) {
 	s := bottest.NewSlack(t)
 	r := s.Command("/", bottest.SlackCommand{Command: "/other"})
 	body := readAll(t, r)
-	if _, err := open(t, s).Command(r, body); deploy.CodeOf(err) != deploy.CodeNotFound {
-		t.Errorf("got %v", err)
+	cmd, err := open(t, s).Command(r, body)
+	if deploy.CodeOf(err) != deploy.CodeNotFound || !strings.Contains(deploy.MessageOf(err), "chat.slack.command is /ipub") || cmd.User.ID == "" {
+		t.Errorf("got %+v, %v", cmd, err)
 	}
 }

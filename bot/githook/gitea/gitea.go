@@ -43,13 +43,21 @@ type push struct {
 	} `json:"repository"`
 }
 
+// Knock implements bot.Doorkeeper: the signature must have the form of one.
+func (h *Hook) Knock(head http.Header) error {
+	if !githook.IsHexMAC(header(head, "Signature")) {
+		return unsigned()
+	}
+	return nil
+}
+
 // Parse implements bot.Githook.
 func (h *Hook) Parse(r *http.Request, body []byte) (deploy.Push, error) {
 	payload, ok := githook.Payload(r, body)
-	if !ok || !githook.HexMAC(h.secret, payload, header(r, "Signature")) {
-		return deploy.Push{}, githook.Refuse(provider, "X-Gitea-Signature is missing or does not match")
+	if !ok || !githook.HexMAC(h.secret, payload, header(r.Header, "Signature")) {
+		return deploy.Push{}, unsigned()
 	}
-	if event := header(r, "Event"); event != "push" {
+	if event := header(r.Header, "Event"); event != "push" {
 		return deploy.Push{}, githook.Ignore(provider, fmt.Sprintf("event %q is not used: send push events only", hostile.Line(event, 30)))
 	}
 	var in push
@@ -62,7 +70,7 @@ func (h *Hook) Parse(r *http.Request, body []byte) (deploy.Push, error) {
 	}
 	return githook.Accept(deploy.Push{
 		Provider: provider,
-		Delivery: githook.Delivery(header(r, "Delivery"), payload),
+		Delivery: githook.Delivery(header(r.Header, "Delivery"), payload),
 		Repo:     in.Repository.FullName,
 		Ref:      in.Ref,
 		Before:   in.Before,
@@ -71,10 +79,14 @@ func (h *Hook) Parse(r *http.Request, body []byte) (deploy.Push, error) {
 	}, head)
 }
 
+func unsigned() error {
+	return githook.Refuse(provider, "X-Gitea-Signature is missing or does not match")
+}
+
 // header returns the header of the most specific dialect that sent it.
-func header(r *http.Request, name string) string {
+func header(h http.Header, name string) string {
 	for _, prefix := range dialects {
-		if v := githook.Header(r, prefix+name); v != "" {
+		if v := githook.Header(h, prefix+name); v != "" {
 			return v
 		}
 	}

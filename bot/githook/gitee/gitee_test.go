@@ -1,6 +1,7 @@
 package gitee_test
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"ipublish/bot/bottest"
 	"ipublish/bot/githook"
 	"ipublish/bot/githook/gitee"
+	"ipublish/bot/hostile"
 	"ipublish/deploy"
 )
 
@@ -78,7 +80,7 @@ func TestACapturedSignatureCarriesNoSecondBody(t *testing.T) {
 		}
 	}
 	r := bottest.Gitee().Deliver("/", secret, bottest.Push{At: at}, other)
-	if _, err := hook.Parse(r, other); deploy.CodeOf(err) != deploy.CodeRefused {
+	if _, err := hook.Parse(r, other); deploy.CodeOf(err) != deploy.CodeRefused || !errors.Is(err, hostile.ErrCaptured) {
 		t.Errorf("got %v", err)
 	}
 }

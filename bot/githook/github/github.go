@@ -11,7 +11,10 @@ import (
 	"ipublish/deploy"
 )
 
-const provider = "github"
+const (
+	provider  = "github"
+	signature = "X-Hub-Signature-256"
+)
 
 // Hook reads the deliveries of one GitHub webhook secret.
 type Hook struct{ secret string }
@@ -39,22 +42,33 @@ type push struct {
 	} `json:"repository"`
 }
 
+// Knock implements bot.Doorkeeper: the signature must have the form of one.
+func (h *Hook) Knock(head http.Header) error {
+	mac, ok := strings.CutPrefix(githook.Header(head, signature), "sha256=")
+	if !ok || !githook.IsHexMAC(mac) {
+		return unsigned()
+	}
+	return nil
+}
+
 // Parse implements bot.Githook. The signature covers the raw body, also of a
 // form; X-Hub-Signature (SHA-1) is not looked at.
 func (h *Hook) Parse(r *http.Request, body []byte) (deploy.Push, error) {
-	mac, ok := strings.CutPrefix(githook.Header(r, "X-Hub-Signature-256"), "sha256=")
+	mac, ok := strings.CutPrefix(githook.Header(r.Header, signature), "sha256=")
 	if !ok || !githook.HexMAC(h.secret, body, mac) {
-		return deploy.Push{}, githook.Refuse(provider, "X-Hub-Signature-256 is missing or does not match")
+		return deploy.Push{}, unsigned()
 	}
-	switch event := githook.Header(r, "X-GitHub-Event"); event {
+	switch event := githook.Header(r.Header, "X-GitHub-Event"); event {
 	case "push":
 	case "ping":
 		return deploy.Push{}, githook.Ignore(provider, "a ping: the webhook and its secret are set up well")
 	default:
 		return deploy.Push{}, githook.Ignore(provider, fmt.Sprintf("event %q is not used: send push events only", hostile.Line(event, 30)))
 	}
-	return read(githook.Header(r, "X-GitHub-Delivery"), r, body)
+	return read(githook.Header(r.Header, "X-GitHub-Delivery"), r, body)
 }
+
+func unsigned() error { return githook.Refuse(provider, signature+" is missing or does not match") }
 
 func read(delivery string, r *http.Request, body []byte) (deploy.Push, error) {
 	payload, ok := githook.Payload(r, body)

@@ -59,10 +59,10 @@ type commit struct {
 
 // Parse implements bot.Githook.
 func (h *Hook) Parse(r *http.Request, body []byte) (deploy.Push, error) {
-	if err := h.verify(r, body); err != nil {
+	if err := h.verify(r.Header, body); err != nil {
 		return deploy.Push{}, err
 	}
-	event := githook.Header(r, "X-Gitlab-Event")
+	event := githook.Header(r.Header, "X-Gitlab-Event")
 	switch event {
 	case "Push Hook", "Tag Push Hook", "System Hook":
 	default:
@@ -86,14 +86,24 @@ func (h *Hook) Parse(r *http.Request, body []byte) (deploy.Push, error) {
 	}, in.head())
 }
 
-func (h *Hook) verify(r *http.Request, body []byte) error {
+// Knock implements bot.Doorkeeper: a token is judged for good, a signature by
+// its time.
+func (h *Hook) Knock(head http.Header) error {
 	if h.signing != nil {
-		return h.signing.verify(r, body)
+		_, err := h.signing.signed(head)
+		return err
 	}
-	if !githook.SameSecret(githook.Header(r, "X-Gitlab-Token"), h.token) {
+	if !githook.SameSecret(githook.Header(head, "X-Gitlab-Token"), h.token) {
 		return githook.Refuse(provider, "X-Gitlab-Token is missing or does not match")
 	}
 	return nil
+}
+
+func (h *Hook) verify(head http.Header, body []byte) error {
+	if h.signing != nil {
+		return h.signing.verify(head, body)
+	}
+	return h.Knock(head)
 }
 
 // delivery names what stays the same when GitLab retries: the signed id, the
@@ -101,12 +111,12 @@ func (h *Hook) verify(r *http.Request, body []byte) error {
 // deliveries that one webhook's receiver caused, hence the body's fingerprint.
 func (h *Hook) delivery(r *http.Request, body []byte) string {
 	if h.signing != nil {
-		return githook.Delivery(githook.Header(r, "webhook-id"), body)
+		return githook.Delivery(githook.Header(r.Header, "webhook-id"), body)
 	}
-	if key := githook.Header(r, "Idempotency-Key"); key != "" {
+	if key := githook.Header(r.Header, "Idempotency-Key"); key != "" {
 		return githook.Delivery(key, body)
 	}
-	if uuid := githook.Header(r, "X-Gitlab-Event-UUID"); uuid != "" {
+	if uuid := githook.Header(r.Header, "X-Gitlab-Event-UUID"); uuid != "" {
 		return githook.Delivery(uuid+"-"+githook.Fingerprint(body)[:12], body)
 	}
 	return githook.Delivery("", body)

@@ -1,0 +1,97 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+)
+
+var (
+	secretVariable = regexp.MustCompile(`(?i)passw|secret|token|key|dsn`)
+	secretHeader   = regexp.MustCompile(`(?i)authorization|cookie|token|secret|key|password`)
+)
+
+// guardSecrets refuses a file that others can read while secrets stand in it.
+func guardSecrets(s source, f file) error {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return invalid(s.path, err.Error())
+	}
+	if info.Mode().Perm()&0o044 == 0 {
+		return nil
+	}
+	found := f.secrets()
+	for _, key := range slices.Sorted(maps.Keys(found)) {
+		if literal(found[key]) {
+			return invalid(s.where(key), fmt.Sprintf("%s holds a secret and others can read the file (mode %04o): `chmod 600 %s`, or write ${NAME} and set the environment variable", key, info.Mode().Perm(), s.path))
+		}
+	}
+	return nil
+}
+
+// found collects secrets by their keys.
+type found map[string]string
+
+// named adds the values whose names look like those of secrets. A value with a
+// reference in it has its secret there.
+func (s found) named(key string, values map[string]string, names *regexp.Regexp) {
+	for name, v := range values {
+		if names.MatchString(name) && !reference.MatchString(v) {
+			s[key+"."+name] = v
+		}
+	}
+}
+
+// secrets lists every secret of the file by its key.
+func (f file) secrets() found {
+	out := found{}
+	for name, s := range f.Githooks {
+		out["githooks."+name+".secret"] = s.Secret
+	}
+	for name, t := range f.Server.Tokens {
+		out["server.tokens."+name] = t
+	}
+	f.Chat.secrets(out)
+	for name, a := range f.Apps {
+		a.secrets(out, "apps."+name)
+	}
+	return out
+}
+
+func (f chatFile) secrets(out found) {
+	if s := f.Slack; s != nil {
+		out["chat.slack.signing_secret"], out["chat.slack.bot_token"] = s.SigningSecret, s.BotToken
+	}
+	if f.DingTalk == nil {
+		return
+	}
+	out["chat.dingtalk.client_secret"] = f.DingTalk.ClientSecret
+	for name, w := range f.DingTalk.Webhooks {
+		key := "chat.dingtalk.webhooks." + name
+		out[key+".secret"] = w.Secret
+		if u, err := url.Parse(w.URL); err == nil {
+			out[key+".url"] = u.Query().Get("access_token")
+		}
+	}
+}
+
+func (f appFile) secrets(out found, key string) {
+	out[key+".credentials.token"], out[key+".credentials.ssh_key"] = f.Credentials.Token, f.Credentials.SSHKey
+	for provider, s := range f.Githooks {
+		out[key+".githooks."+provider+".secret"] = s.Secret
+	}
+	if u, err := url.Parse(f.Repository); err == nil && u.User != nil {
+		out[key+".repository"], _ = u.User.Password()
+	}
+	out.named(key+".env", f.Env, secretVariable)
+	out.named(key+".build.env", f.Build.Env, secretVariable)
+	out.named(key+".health.headers", f.Health.Headers, secretHeader)
+	for name, e := range f.Environments {
+		if e.Verify != nil {
+			out.named(key+".environments."+name+".verify.headers", e.Verify.Headers, secretHeader)
+		}
+	}
+}
