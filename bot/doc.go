@@ -11,6 +11,9 @@
 // on ids that their owner cannot change, checked by one function (Authorize);
 // the same delivery twice has one effect and gets the same answer; whether a
 // repository is known cannot be told from an answer; no chat, however slow or
-// broken, delays a deploy or another channel. Texts of strangers leave the
-// package without control characters; markup is the chat drivers' to escape.
+// broken, delays a deploy or another channel. No body is read for a hook that is
+// not there or without the form of a proof; git hosts, chats, the API and the
+// unix socket share no memory and no places, and a stalled sender is given up.
+// Texts of strangers leave the package without control characters; markup is the
+// chat drivers' to escape.
 package bot

@@ -69,6 +69,7 @@ func (f *followed) stream(ctx context.Context) error {
 	defer mute.Stop()
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, 8<<20)
+	lines.Split(wholeLines)
 	for !f.ended && lines.Scan() {
 		mute.Reset(f.client.waits.silence)
 		f.alive = true
@@ -83,6 +84,11 @@ func (f *followed) stream(ctx context.Context) error {
 		return lines.Err()
 	}
 	return fmt.Errorf("%w: the stream was cut: %w", ErrUnreachable, errors.Join(lines.Err(), io.ErrUnexpectedEOF))
+}
+
+// wholeLines splits into lines and leaves out a last one that was cut.
+func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
+	return bufio.ScanLines(data, false)
 }
 
 // line takes one line of the stream; all but events is passed over.

@@ -42,7 +42,7 @@ func TestWhatOnlyOneCanHaveIsRefusedToTheSecond(t *testing.T) {
 		"one port of two machines":       {placed(server, first, place{"{ name: web, ssh: me@web-1 }", proxyOn("127.0.0.1:8001"), 8080, 8081}), ""},
 		"one port of two addresses":      {placed(server, first, place{"local", proxyOn("127.0.0.2:8000"), 8082, 8083}), ""},
 		"one port of two ssh endpoints":  {placed(server, place{"{ name: a, ssh: \"me@nat:2201\" }", proxyOn("127.0.0.1:8000"), 8080, 8081}, place{"{ name: b, ssh: \"me@nat:2202\" }", proxyOn("127.0.0.1:8001"), 8080, 8081}), ""},
-		"the place of the second's port": {placed(server, first, place{"local", proxyOn("127.0.0.1:8000"), 8082, 8083}), ":13:30: apps.shop.environments.e1.balancer.proxy.listen"},
+		"the place of the second's port": {placed(server, first, place{"local", proxyOn("127.0.0.1:8000"), 8082, 8083}), ":14:30: apps.shop.environments.e1.balancer.proxy.listen"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Load(written(t, c.text), open{})

@@ -197,7 +197,7 @@ func repositoryForm(text string) bool {
 	}
 	if !strings.Contains(text, "://") {
 		host, path, ok := strings.Cut(text, ":")
-		return ok && host != "" && path != "" && !strings.HasPrefix(path, "-") && !strings.Contains(host, "/")
+		return ok && host != "" && path != "" && !strings.ContainsAny(path[:1], "-:") && !strings.Contains(host, "/")
 	}
 	u, err := url.Parse(text)
 	return err == nil && slices.Contains(repositorySchemes, u.Scheme) && u.Path != "" && (u.Host == "") == (u.Scheme == "file")

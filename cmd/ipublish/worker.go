@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -183,7 +184,7 @@ func (w *worker) keepsLive(cfg *config.Config) error {
 
 func (w *worker) botConfig() bot.Config {
 	c := w.config.Load()
-	out := bot.Config{Apps: c.Apps, Roles: c.Roles, Tokens: c.Tokens}
+	out := bot.Config{Apps: c.Apps, Roles: c.Roles, Tokens: c.Tokens, Hooks: slices.Sorted(maps.Keys(c.Hooks))}
 	if w.started.Slack != nil {
 		out.Chats = append(out.Chats, "slack")
 	}

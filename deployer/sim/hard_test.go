@@ -108,6 +108,18 @@ func sickScenarios() []scenario {
 			r.held(t, id, time.Second)
 			r.say(t, id, deploy.KindResume)
 		}, []deploy.Ending{ok, ok}},
+		{"reboot, then the door shuts at the switch", func(t *testing.T, r *rig) {
+			r.env().Verify = configured(1).Environments[0].Verify
+			r.first(t)
+			r.world.Kill(8080)
+			time.Sleep(time.Minute)
+			r.world.ShutDoor(true)
+			r.release(2, healthy)
+			id := r.push(t, 2)
+			r.held(t, id, time.Second)
+			r.world.ShutDoor(false)
+			r.say(t, id, deploy.KindResume)
+		}, []deploy.Ending{ok, ok}},
 		{"reboot, then the same release again", func(t *testing.T, r *rig) {
 			r.second(t)
 			r.retire(t)

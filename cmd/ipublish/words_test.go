@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ipublish/bot"
+	"ipublish/cmd/client"
+	"ipublish/cmd/config"
+	"ipublish/deploy"
+)
+
+func TestTheExitCodeSaysWhetherTheVerbGotWhatItAsksFor(t *testing.T) {
+	by := &deploy.Actor{}
+	ended := func(e deploy.Ending, code deploy.Code, cancelled *deploy.Actor) deploy.State {
+		st := deploy.State{Phase: deploy.PhaseEnded, Ending: e, Cancel: cancelled}
+		if code != "" {
+			st.Err = &deploy.Error{Code: code}
+		}
+		return st
+	}
+	for _, c := range []struct {
+		verb bot.Verb
+		st   deploy.State
+		exit int
+	}{
+		{bot.VerbDeploy, ended(deploy.Succeeded, "", nil), exitDone},
+		{bot.VerbDeploy, ended(deploy.Reverted, deploy.CodeUnhealthy, nil), exitFailed},
+		{bot.VerbDeploy, ended(deploy.Failed, deploy.CodeNotFound, nil), exitFailed},
+		{bot.VerbDeploy, ended(deploy.Failed, deploy.CodeInvalid, nil), exitFailed},
+		{bot.VerbDeploy, ended(deploy.Failed, deploy.CodeForeign, nil), exitRefused},
+		{bot.VerbDeploy, ended(deploy.Failed, deploy.CodeDrift, nil), exitRefused},
+		{bot.VerbRollback, ended(deploy.Failed, deploy.CodeRefused, nil), exitRefused},
+		{bot.VerbDeploy, ended(deploy.Cancelled, "", by), exitFailed},
+		{bot.VerbDeploy, ended(deploy.Superseded, "", nil), exitFailed},
+		{bot.VerbCancel, ended(deploy.Cancelled, "", by), exitDone},
+		{bot.VerbCancel, ended(deploy.Reverted, deploy.CodeCancelled, by), exitDone},
+		{bot.VerbCancel, ended(deploy.Failed, deploy.CodeCancelled, by), exitDone},
+		{bot.VerbCancel, ended(deploy.Failed, deploy.CodeUnhealthy, nil), exitFailed},
+		{bot.VerbCancel, ended(deploy.Succeeded, "", by), exitFailed},
+		{bot.VerbAbandon, ended(deploy.Abandoned, "", nil), exitDone},
+		{bot.VerbDeploy, ended(deploy.Abandoned, "", nil), exitFailed},
+		{bot.VerbDeploy, deploy.State{Phase: deploy.PhaseStuck}, exitFailed},
+	} {
+		m := &Main{Stderr: &strings.Builder{}}
+		if got := m.exit(outcome(t.Context(), c.verb, 7, c.st, nil)); got != c.exit {
+			t.Errorf("%s that ended %s (%v) exits %d, want %d", c.verb, c.st.Ending, c.st.Err, got, c.exit)
+		}
+	}
+}
+
+func TestWhoStopsFollowingIsToldThatTheDeployGoesOn(t *testing.T) {
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	lost := fmt.Errorf("%w: refused", client.ErrUnreachable)
+	for _, c := range []struct {
+		ctx  context.Context
+		err  error
+		exit int
+	}{{stopped, errors.New("the stream ended"), exitFailed}, {t.Context(), lost, exitUnreachable}} {
+		said := &strings.Builder{}
+		code := (&Main{Stderr: said}).exit(outcome(c.ctx, bot.VerbDeploy, 7, deploy.State{}, c.err))
+		if code != c.exit || !strings.Contains(said.String(), "#7 goes on without you") || strings.Contains(said.String(), "no server answers") {
+			t.Errorf("%v exits %d: %s", c.err, code, said)
+		}
+	}
+}
+
+func TestAServerWithoutASchemeIsAUsageError(t *testing.T) {
+	said := &strings.Builder{}
+	code := (&Main{Stdout: said, Stderr: said}).Run(t.Context(), []string{"status", "--server", "127.0.0.1:8090"})
+	if code != exitUsage || !strings.Contains(said.String(), "write http://host:port, https://… or unix:/path") {
+		t.Errorf("exit %d: %s", code, said)
+	}
+}
+
+func TestAProgramIsCalledByItsNameOnlyWhereThatFindsIt(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	for _, d := range []string{dir, other} {
+		if err := os.WriteFile(filepath.Join(d, "ipublish"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self := filepath.Join(dir, "ipublish")
+	for path, want := range map[string]string{dir: "ipublish", other: "./bin/ipublish", t.TempDir(): "./bin/ipublish"} {
+		t.Setenv("PATH", path)
+		if got := typed(self, "./bin/ipublish"); got != want {
+			t.Errorf("with %s on the PATH it is %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestWhatAReloadCannotChangeIsNamed(t *testing.T) {
+	old := &config.Config{Listen: "127.0.0.1:8090", StateDir: "/a", Slack: &config.Slack{BotToken: "x"}}
+	if got := untilRestart(old, &config.Config{Listen: "127.0.0.1:8090", StateDir: "/a", Slack: &config.Slack{BotToken: "x"}}); len(got) > 0 {
+		t.Errorf("nothing changed, and %v is named", got)
+	}
+	got := untilRestart(old, &config.Config{Listen: "127.0.0.1:9090", StateDir: "/b", Slack: &config.Slack{BotToken: "y"}, DingTalk: &config.DingTalk{}})
+	if want := []string{"chat.dingtalk", "chat.slack", "server.listen", "server.state_dir"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

@@ -1,0 +1,126 @@
+package sim_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A mutant is a bug in the sources: old stands there exactly once, and with new
+// in its place the simulator must fail.
+type mutant struct{ name, file, old, new string }
+
+// mutantSeeds is how many random stories a mutant has to survive.
+const mutantSeeds = "60"
+
+// huntTests are what a mutant is shown to: the scenarios, then random stories.
+const huntTests = "^(TestEveryScenarioEndsAsItShouldWithoutFaults|TestRandomStoriesWithFaultsAndCrashesKeepTheInvariants)$"
+
+func mutants() []mutant {
+	return []mutant{
+		{"no look right before the switch", "deployer/route.go", "if err := x.stillHealthy(ctx, s); err != nil {", "if err := error(nil); err != nil {"},
+		{"the table is not looked at after the switch", "deployer/route.go", "return verifyRoute(s, ev.Traffic)", "return nil"},
+		{"the front door is not asked after the switch", "deployer/route.go", "if err == nil && x.settings.Verify != nil {", "if false {"},
+		{"drained at once", "deployer/route.go", "if left := inFlight(s, ev.Traffic); left == 0 {", "if left := inFlight(s, ev.Traffic); left >= 0 {"},
+		{"whatever is told to stop is stopped", "deployer/slots.go", "if err := x.harmless(ctx, s); err != nil {", "if err := error(nil); err != nil {"},
+		{"any process passes the gate", "deployer/check.go", "if err = g.identity(); err == nil {", "if err = nil; err == nil {"},
+		{"a restart does not void the gate", "deployer/check.go", "if g.seen.PID != g.first.PID || g.seen.Started != g.first.Started {", "if false {"},
+		{"a failed check does not void the gate", "deployer/check.go", "g.last, g.passes, g.since = err, 0, time.Time{}", "g.last, g.passes = err, 0"},
+		{"bake does not look at the processes", "deployer/bake.go", "return seen, b.x.samePassed(b.step, seen)", "return seen, nil"},
+		{"the new release is always to blame", "deployer/bake.go", `if deploy.CodeOf(verdict) != deploy.CodeUnhealthy || plan.OldSlot == "" {`, `if true || plan.OldSlot == "" {`},
+		{"leases run out at once", "deployer/lease.go", "if over < at {", "if over < at-100*time.Hour {"},
+		{"plans over any world", "deploy/planner.go", "func (p planning) worldFits() error {\n", "func (p planning) worldFits() error {\n\tif true {\n\t\treturn nil\n\t}\n"},
+		{"warm is whatever runs there", "deploy/planner.go", "return then.Passed && now.Host == then.Host && now.PID == then.PID && now.Started == then.Started", "return then.Passed && now.Host == then.Host"},
+		{"the gate does not hold", "deploy/planner.go", "check.Hold = hold", "check.Hold = 0"},
+		{"what failed is tried again", "deploy/planner.go", "if p.live.IsBad(rel) {", "if false {"},
+		{"a push brings back what was left", "deploy/planner.go", "if p.st.Request.Auto && p.live.IsLeft(rel) {", "if false {"},
+		{"prune forgets good releases", "deploy/planner.go", "for _, past := range p.live.Good[:min(len(p.live.Good), max(p.app.Keep, 1))] {", "for _, past := range p.live.Good[:0] {"},
+		{"the way back does not check the old one", "deploy/undo.go", "u.checkOld(route), u.routeBack(route), u.drainNew(route))", "u.routeBack(route), u.drainNew(route))"},
+		{"the way back does not drain", "deploy/undo.go", "u.checkOld(route), u.routeBack(route), u.drainNew(route))", "u.checkOld(route), u.routeBack(route))"},
+		{"the way back leaves the new one running", "deploy/undo.go", "if step, ok := u.toStop(); ok {", "if step, ok := u.toStop(); ok && false {"},
+		{"a rollback reverts itself", "deploy/decide.go", "case Moved(s) && s.Request.Want == WantRollback:", "case false:"},
+		{"undone with nothing to go back to", "deploy/decide.go", `return !Moved(s) || s.Plan.OldSlot != "" || !s.Committed() && s.Plan.Old.IsZero()`, `return !s.Committed() || s.Plan.OldSlot != ""`},
+		{"the file is never known", "deploy/live.go", `if t != nil && t.File != "" {`, "if false {"},
+		{"any push is the tip", "deploy/admit.go", "if w.Resolved.SHA == w.Request.Commit {", "if true {"},
+		{"every delivery is a deploy", "store/submit.go", "if h.state.ID != except && sameWish(h.state, r) {", "if false {"},
+	}
+}
+
+func TestEveryMutantOfTheSourcesIsCaught(t *testing.T) {
+	if testing.Short() {
+		t.Skip("mutants are compiled one by one: without -short")
+	}
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatalf("mutants need the go tool: %v", err)
+	}
+	two := make(chan struct{}, 2) // each has a core
+	for _, m := range mutants() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			two <- struct{}{}
+			defer func() { <-two }()
+			out, err := m.hunt(t, tool)
+			switch {
+			case err == nil:
+				t.Error("slips through")
+			case strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]") || !strings.Contains(out, "FAIL"):
+				t.Errorf("is no test of anything: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// hunt runs the simulator on the mutant's sources.
+func (m mutant) hunt(t *testing.T, tool string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, tool, "test", "-overlay", m.overlay(t), "-count=1", "-vet=off", "-failfast", "-timeout=3m", "-run", huntTests, "ipublish/deployer/sim")
+	cmd.Env = append(os.Environ(), "SEEDS="+mutantSeeds, "SEED=", "GOMAXPROCS=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+// overlay writes the mutant beside the sources, which stay as they are.
+func (m mutant) overlay(t *testing.T) string {
+	t.Helper()
+	source, err := filepath.Abs(filepath.Join("..", "..", m.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), m.old); n != 1 {
+		t.Fatalf("the mutant's text is gone: %s holds it %d times, not once:\n%s", m.file, n, m.old)
+	}
+	dir := t.TempDir()
+	changed, list := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
+	write(t, changed, []byte(strings.Replace(string(text), m.old, m.new, 1)))
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {source: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, list, overlay)
+	return list
+}
+
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
