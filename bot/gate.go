@@ -16,8 +16,9 @@ type gate struct {
 	turns  chan struct{} // requests being handled, after their bodies were read
 }
 
-func newGate(small, large int64) *gate {
-	return &gate{bodies: newBodies(small, large), crowd: newCrowd(maxPerClient), turns: make(chan struct{}, maxHandling)}
+// newGate opens a gate that takes large bodies only within a budget of their own.
+func newGate(large int64) *gate {
+	return &gate{bodies: newBodies(maxBodies, large), crowd: newCrowd(maxPerClient), turns: make(chan struct{}, maxHandling)}
 }
 
 // turn waits a moment for the right to handle a request. release is nil if

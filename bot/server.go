@@ -59,10 +59,10 @@ type Server struct {
 func NewServer(p Parts) *Server {
 	return &Server{
 		Parts:   p,
-		hooks:   newGate(maxBodies, maxLarge),
-		chats:   newGate(maxBodies, 0),
-		api:     newGate(maxBodies, 0),
-		local:   newGate(maxBodies, maxLarge),
+		hooks:   newGate(maxLarge),
+		chats:   newGate(0),
+		api:     newGate(0),
+		local:   newGate(maxLarge),
 		streams: newStreams(maxStreams),
 		later:   make(chan func(context.Context), maxBacklog),
 	}

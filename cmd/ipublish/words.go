@@ -78,7 +78,12 @@ func follows(verb string) bool {
 
 func unreachable(err error, server string) error {
 	return &deploy.Error{Code: deploy.CodeOf(err), Op: "ask", Subject: server, Err: err,
-		Message: cmp.Or(messageIn(err), fmt.Sprintf("no server answers at %s: start it with `ipublish serve`, or name another with --server (%v)", server, err))}
+		Message: cmp.Or(messageIn(err), fmt.Sprintf("no server answers at %s: start it with `ipublish serve`, or name another with --server (%s)", server, cause(err)))}
+}
+
+// cause is why nobody answers, without saying again that nobody does.
+func cause(err error) string {
+	return strings.TrimPrefix(err.Error(), errUnreachable.Error()+": ")
 }
 
 // messageIn is a message meant for people, where the error has one.
@@ -143,7 +148,7 @@ func outcome(ctx context.Context, verb bot.Verb, id deploy.ID, st deploy.State, 
 		return &deploy.Error{Code: deploy.CodeCancelled, Op: "follow", Subject: id.String(), Err: ctx.Err(), Message: goesOn(id)}
 	case errors.Is(err, errUnreachable):
 		return &deploy.Error{Code: deploy.CodeUnavailable, Op: "follow", Subject: id.String(), Err: err,
-			Message: fmt.Sprintf("the connection was lost and the server does not answer (%v); %s", err, goesOn(id))}
+			Message: fmt.Sprintf("the connection was lost and the server does not answer (%s); %s", cause(err), goesOn(id))}
 	}
 	return &deploy.Error{Code: deploy.CodeOf(err), Op: "follow", Subject: id.String(), Err: err}
 }

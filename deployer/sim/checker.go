@@ -85,8 +85,8 @@ func (w *World) checkGate(s deploy.Step, addr string) {
 		w.violate("I4 identity: %s of a foreign process gets traffic", addr)
 	case p.key != s.Release.Key():
 		w.violate("I4 identity: %s runs %s and gets traffic as %s", addr, p.key, s.Release.Key())
-	case p.restarted && p.born.After(justNow):
-		return // nobody could see the new one yet
+	case p.before != nil && p.passes <= 1 && p.born.After(justNow):
+		return // nobody could see yet that it is another one
 	case !p.alive(time.Now()) && !p.alive(justNow):
 		w.violate("I3 gate: %s gets traffic and has been dead for more than %s", addr, longestCall)
 	case p.passes == 0 && !p.healthy(justNow):
@@ -154,12 +154,23 @@ func (w *World) Done(s deploy.Step, p deploy.Settings, live deploy.Live) {
 	defer w.mu.Unlock()
 	w.settle()
 	switch s.Op {
+	case deploy.OpCheck:
+		w.checkPassed(s, p)
 	case deploy.OpRoute:
 		w.checkRouted(s, p, live)
 	case deploy.OpBake:
 		w.checkBaked()
 	case deploy.OpAccept:
 		w.hands.edited, w.hands.moved = false, false
+	}
+}
+
+// checkPassed wants what passed the gate to run the release (I4).
+func (w *World) checkPassed(s deploy.Step, set deploy.Settings) {
+	for _, h := range set.Hosts {
+		if _, p := w.last(deploy.Address(h, s.Port)); p == nil || p.key != s.Release.Key() {
+			w.violate("I4 identity: the gate of %s lets something else pass on %s", s.Release.Key(), h.ID)
+		}
 	}
 }
 

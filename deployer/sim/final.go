@@ -79,7 +79,7 @@ func (w *World) checkLeftovers(live deploy.Live) {
 func slotOf(live deploy.Live, p *process) (deploy.Slot, bool) {
 	for slot, st := range live.Slots {
 		for _, in := range st.Instances {
-			if in.PID == p.pid || p.restarted && in.Key == p.key {
+			if in.PID == p.pid || p.before != nil && in.Key == p.key {
 				return slot, true
 			}
 		}

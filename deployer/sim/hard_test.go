@@ -63,7 +63,7 @@ func sickScenarios() []scenario {
 		{"restarts while warm, then rollback", func(t *testing.T, r *rig) {
 			r.second(t)
 			r.world.Restart(8080)
-			time.Sleep(2 * time.Second)
+			time.Sleep(10 * time.Second)
 			r.rollback(t)
 		}, []deploy.Ending{ok, ok, ok}},
 		{"the old one restarts, then the new one fails", func(t *testing.T, r *rig) {

@@ -38,7 +38,7 @@ func mutants() []mutant {
 		{"leases run out at once", "deployer/lease.go", "if over < at {", "if over < at-100*time.Hour {"},
 		{"plans over any world", "deploy/planner.go", "func (p planning) worldFits() error {\n", "func (p planning) worldFits() error {\n\tif true {\n\t\treturn nil\n\t}\n"},
 		{"warm is whatever runs there", "deploy/planner.go", "return then.Passed && now.Host == then.Host && now.PID == then.PID && now.Started == then.Started", "return then.Passed && now.Host == then.Host"},
-		{"the gate does not hold", "deploy/planner.go", "check.Hold = hold", "check.Hold = 0"},
+		{"the gate does not hold", "deploy/planner.go", "check.Hold = hold", "check.Hold = min(hold, 0)"},
 		{"what failed is tried again", "deploy/planner.go", "if p.live.IsBad(rel) {", "if false {"},
 		{"a push brings back what was left", "deploy/planner.go", "if p.st.Request.Auto && p.live.IsLeft(rel) {", "if false {"},
 		{"prune forgets good releases", "deploy/planner.go", "for _, past := range p.live.Good[:min(len(p.live.Good), max(p.app.Keep, 1))] {", "for _, past := range p.live.Good[:0] {"},

@@ -67,7 +67,7 @@ type process struct {
 	behaviour Behaviour
 	outage    *span
 	foreign   bool
-	restarted bool
+	before    *process // what its supervisor replaced by it
 	probes    int
 	firstPass time.Time // in a row
 	passes    int       // in a row
@@ -80,10 +80,16 @@ func (s *span) holds(t time.Time) bool { return s != nil && !t.Before(s.from) &&
 
 // healthy reports whether a process would pass its check at a time.
 func (p *process) healthy(at time.Time) bool {
+	if p.before != nil && at.Before(p.born) {
+		return p.before.healthy(at)
+	}
 	return p.listens(at) && p.behaviour.Flaps == 0 && p.status(at) == 200
 }
 
 func (p *process) alive(at time.Time) bool {
+	if p.before != nil && at.Before(p.born) {
+		return p.before.alive(at)
+	}
 	switch b, age := p.behaviour, at.Sub(p.born); {
 	case p.foreign:
 		return true
@@ -102,7 +108,7 @@ func (p *process) replaced(at time.Time) bool {
 func (p *process) successor() *process {
 	next := *p
 	next.pid, next.born = p.pid+1000, p.born.Add(p.behaviour.Restarts)
-	next.behaviour.Restarts, next.restarted = 0, true
+	next.behaviour.Restarts, next.before = 0, p
 	next.probes, next.passes, next.firstPass, next.proven = 0, 0, time.Time{}, false
 	return &next
 }

@@ -156,20 +156,22 @@ func (r *rig) cancelWhen(t *testing.T, phase deploy.Phase) {
 	r.order(t, id, deploy.KindCancel)
 }
 
-// wild is a random story of a few requests.
+// wild is a random story of a few requests and accidents.
 func wild(seed uint64) scenario {
 	return scenario{name: fmt.Sprintf("seed %d", seed), play: func(t *testing.T, r *rig) {
 		rnd := rand.New(rand.NewPCG(seed, 77))
+		r.keepOld([]time.Duration{30 * time.Second, 0, 5 * time.Second, 2 * time.Minute}[seed%7%4])
+		r.app.Keep = 2 + int(seed%11%2)
 		r.release(1, healthy)
 		r.push(t, 1)
-		for i := 2; i < 3+rnd.IntN(3); i++ {
+		for i := 2; i < 3+rnd.IntN(4); i++ {
 			r.anything(t, rnd, i)
 		}
 	}}
 }
 
 func (r *rig) anything(t *testing.T, rnd *rand.Rand, i int) {
-	switch rnd.IntN(8) {
+	switch rnd.IntN(12) {
 	case 0:
 		r.rollback(t)
 	case 1:
@@ -178,6 +180,10 @@ func (r *rig) anything(t *testing.T, rnd *rand.Rand, i int) {
 		if len(r.ids) > 0 {
 			r.order(t, r.ids[rnd.IntN(len(r.ids))], deploy.KindCancel)
 		}
+	case 3:
+		r.again(t, "")
+	case 4:
+		r.accident(rnd)
 	default:
 		r.release(i, anyBehaviour(rnd))
 		r.push(t, i)
@@ -186,9 +192,27 @@ func (r *rig) anything(t *testing.T, rnd *rand.Rand, i int) {
 	r.tend(t)
 }
 
+// accident is what nobody ordered.
+func (r *rig) accident(rnd *rand.Rand) {
+	port := 8080 + rnd.IntN(2)
+	switch rnd.IntN(5) {
+	case 0:
+		r.world.Kill(port)
+	case 1:
+		r.world.Restart(port)
+	case 2:
+		r.world.Outage(time.Duration(rnd.Int64N(int64(30 * time.Second))))
+	case 3:
+		r.world.Cut("balancer", time.Duration(rnd.Int64N(int64(30*time.Second))))
+	case 4:
+		r.world.LoseRoutes(1 + rnd.IntN(3))
+	}
+}
+
 func anyBehaviour(rnd *rand.Rand) sim.Behaviour {
 	b := sim.Behaviour{Boot: time.Duration(rnd.Int64N(int64(3 * time.Second)))}
-	switch rnd.IntN(9) {
+	age := time.Duration(1+rnd.IntN(15)) * time.Second
+	switch rnd.IntN(16) {
 	case 0:
 		b.Status = 500
 	case 1:
@@ -196,9 +220,17 @@ func anyBehaviour(rnd *rand.Rand) sim.Behaviour {
 	case 2:
 		b.Exits = true
 	case 3:
-		b.DiesAt = time.Duration(1+rnd.IntN(15)) * time.Second
+		b.DiesAt = age
 	case 4:
-		b.FailsFrom = time.Duration(1+rnd.IntN(15)) * time.Second
+		b.FailsFrom = age
+	case 5:
+		b.Flaps = 2 + rnd.IntN(2)
+	case 6:
+		b.Restarts = age
+	case 7:
+		b.WrongRelease = true
+	case 8:
+		b.NoDoor = true
 	}
 	return b
 }

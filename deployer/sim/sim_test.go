@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"ipublish/deployer/sim"
 )
@@ -85,6 +86,9 @@ func swarm(seed uint64) setup {
 	s := setup{scenario: wild(seed), seed: seed}
 	if seed%3 != 0 {
 		s.rates = sim.Rates{Before: 0.03, After: 0.03, Slow: 0.1, Append: 0.01}
+	}
+	if seed%4 == 1 {
+		s.rates.Lost, s.rates.Door, s.lag = 0.1, 0.02, time.Duration(seed%5)*time.Second
 	}
 	if seed%5 == 0 {
 		s.rates.Refuse, s.rates.Gone = 0.01, 0.005
