@@ -48,8 +48,8 @@ func TestACommandThatCannotBeCarriedOutEndsAsARecordedFailure(t *testing.T) {
 	r.serve()
 	r.api.ends(r.push(behaviour{Version: "v1"}), deploy.Succeeded)
 	for _, w := range []wrong{
-		{[]string{"deploy", "mian"}, 2, []string{"there is no branch, tag or commit", "did you mean main?"}},
-		{[]string{"deploy", "0123456"}, 2, []string{"0123456"}},
+		{[]string{"deploy", "mian"}, 1, []string{"there is no branch, tag or commit", "did you mean main?"}},
+		{[]string{"deploy", "0123456"}, 1, []string{"0123456"}},
 		{[]string{"accept"}, 3, []string{"this environment's balancer has no managed file", "serving now"}},
 		{[]string{"rollback"}, 3, []string{"no earlier good release"}},
 		{[]string{"rollback", "to", "0123456789"}, 3, []string{"no earlier good release"}},
@@ -131,7 +131,7 @@ func TestAConfigurationThatCannotBeReadNamesFileLineAndTheNearestKey(t *testing.
 			t.Fatalf("%s: nothing was replaced in\n%s", name, good)
 		}
 		write(t, r.configFile(), c.text)
-		for _, command := range []string{"serve", "check", "status"} {
+		for _, command := range []string{"serve", "check"} {
 			out, bad, exit := r.cli(command)
 			if exit != 2 {
 				t.Errorf("%s: %s exits %d, want 2", name, command, exit)

@@ -8,6 +8,9 @@
 //
 // Guarantees: every fake owns its random source, derived from the seed and its
 // name, so that one seed gives one history; after every effect the invariants
-// of traffic (serve, gate, drain) and of the journal (write-ahead, one at a
-// time) are checked, and each violation is recorded with the moment it happened.
+// of traffic (serve, floor, gate, drain, no harm) and of the journal
+// (write-ahead, one at a time) are checked, after every record what it claims
+// (identity, verified switch, known file), and at the end what is left (serving,
+// retained releases, leases); each violation is recorded with the moment it
+// happened.
 package sim

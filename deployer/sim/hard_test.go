@@ -120,6 +120,13 @@ func sickScenarios() []scenario {
 			r.world.ShutDoor(false)
 			r.say(t, id, deploy.KindResume)
 		}, []deploy.Ending{ok, ok}},
+		{"reboot, then rollback", func(t *testing.T, r *rig) {
+			r.second(t)
+			r.retire(t)
+			r.world.Kill(8081)
+			time.Sleep(time.Minute)
+			r.rollback(t)
+		}, []deploy.Ending{ok, ok, ok}},
 		{"reboot, then the same release again", func(t *testing.T, r *rig) {
 			r.second(t)
 			r.retire(t)
@@ -194,6 +201,22 @@ func switchScenarios() []scenario {
 			r.end(t, r.push(t, 3))
 			r.world.PutBack(r.addrs("8081")...)
 		}, nil},
+		{"traffic moved by hand, then accepted", func(t *testing.T, r *rig) {
+			r.second(t)
+			r.world.MoveTraffic(r.addrs("8080")...)
+			r.end(t, r.submit(t, deploy.Request{Want: deploy.WantAccept}))
+			time.Sleep(10 * time.Second) // what was in flight to the other one
+			r.release(3, healthy)
+			r.push(t, 3)
+		}, []deploy.Ending{ok, ok, ok, ok}},
+		{"cancelled while the switch is on its way", func(t *testing.T, r *rig) {
+			r.first(t)
+			r.world.Lag = 6 * time.Second
+			r.release(2, healthy)
+			id := r.push(t, 2)
+			r.reach(t, id, deploy.OpRoute)
+			r.order(t, id, deploy.KindCancel)
+		}, []deploy.Ending{ok, reverted}},
 		{"the file edited by hand, then accepted", func(t *testing.T, r *rig) {
 			r.first(t)
 			r.world.EditFile()

@@ -81,6 +81,16 @@ func policyScenarios() []scenario {
 			time.Sleep(2 * time.Minute)
 			r.say(t, id, deploy.KindResume)
 		}, nil},
+		{"no automatic way back", func(t *testing.T, r *rig) {
+			r.env().AutoRevert = false
+			r.first(t)
+			r.release(2, healthy)
+			id := r.push(t, 2)
+			r.reach(t, id, deploy.OpBake)
+			r.world.Kill(8081)
+			r.held(t, id, time.Second)
+			r.say(t, id, deploy.KindCancel)
+		}, []deploy.Ending{ok, reverted}},
 		{"the way back is refused once", func(t *testing.T, r *rig) {
 			r.first(t)
 			r.release(2, healthy)
@@ -125,6 +135,24 @@ func leaseScenarios() []scenario {
 			time.Sleep(4 * time.Minute)
 			r.rollback(t)
 		}, nil},
+		{"the live one dies, then a push over the warm one", func(t *testing.T, r *rig) {
+			r.keepOld(10 * time.Minute)
+			r.second(t)
+			r.world.Kill(8081)
+			time.Sleep(time.Minute)
+			r.release(3, healthy)
+			id := r.push(t, 3)
+			r.held(t, id, time.Second)
+			r.say(t, id, deploy.KindCancel)
+			r.rollback(t)
+		}, []deploy.Ending{ok, ok, deploy.Cancelled, ok}},
+		{"a rollback to the warm one is cancelled during bake", func(t *testing.T, r *rig) {
+			r.keepOld(10 * time.Minute)
+			r.second(t)
+			id := r.rollback(t)
+			r.reach(t, id, deploy.OpBake)
+			r.order(t, id, deploy.KindCancel)
+		}, []deploy.Ending{ok, ok, deploy.Reverted}},
 		{"the environment is taken out of the configuration", func(t *testing.T, r *rig) {
 			r.second(t)
 			r.gone = true
