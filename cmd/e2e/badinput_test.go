@@ -182,7 +182,7 @@ func (r *rig) badRequests() {
 		"a command that is no JSON":    {local(http.MethodPost, "/api/v1/commands", "deploy main"), 400, `{\"text\":`},
 		"a command that is a list":     {local(http.MethodPost, "/api/v1/commands", "[]"), 400, `{\"text\":`},
 		"a command whose text is none": {local(http.MethodPost, "/api/v1/commands", `{"text":7}`), 400, `{\"text\":`},
-		"a command of 2 MB":            {polite(local(http.MethodPost, "/api/v1/commands", `{"text":"`+strings.Repeat("a", 2<<20)+`"}`)), 413, "too large"},
+		"a command of 2 MB":            {local(http.MethodPost, "/api/v1/commands", `{"text":"`+strings.Repeat("a", 2<<20)+`"}`), 413, "too large"},
 		"an unknown deploy":            {local(http.MethodGet, "/api/v1/deploys/999", ""), 404, "#999"},
 		"a deploy that is no number":   {local(http.MethodGet, "/api/v1/deploys/first", ""), 400, "is not a deploy's number"},
 		"events from no number":        {local(http.MethodGet, "/api/v1/deploys/1/events?after=x", ""), 400, "after is the number of an event"},

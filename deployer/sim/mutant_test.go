@@ -54,9 +54,6 @@ func mutants() []mutant {
 }
 
 func TestEveryMutantOfTheSourcesIsCaught(t *testing.T) {
-	if testing.Short() {
-		t.Skip("mutants are compiled one by one: without -short")
-	}
 	tool, err := exec.LookPath("go")
 	if err != nil {
 		t.Fatalf("mutants need the go tool: %v", err)
