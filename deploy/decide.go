@@ -91,6 +91,9 @@ func decidePlan(s State) Decision {
 // decideFailed judges a failed step of the plan before the end of bake.
 func decideFailed(s State) Decision {
 	why := s.Trouble
+	if why == nil {
+		why = &Error{Code: CodeHold, Message: "a step failed and its record does not say why"}
+	}
 	switch {
 	case s.Request.Want == WantRetire:
 		return Decision{Act: ActEnd, Ending: Failed, Err: why}

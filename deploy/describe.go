@@ -241,7 +241,11 @@ func endLines(s State) []string {
 	}
 	out = append(out, serving(*r))
 	if r.Warm != nil {
-		out = append(out, fmt.Sprintf("undo: `rollback %s %s` (instant until %s)", s.Target.App, s.Target.Env, r.Warm.Until.UTC().Format("15:04 UTC")))
+		to := ""
+		if s.Request.Want == WantRollback {
+			to = " to " + r.Warm.Release.Commit.Short() // what was left is gone back to by name only
+		}
+		out = append(out, fmt.Sprintf("undo: `rollback %s %s%s` (instant until %s)", s.Target.App, s.Target.Env, to, r.Warm.Until.UTC().Format("15:04 UTC")))
 	}
 	return append(out, r.Notes...)
 }

@@ -155,9 +155,9 @@ func leaseScenarios() []scenario {
 		}, []deploy.Ending{ok, ok, deploy.Reverted}},
 		{"the environment is taken out of the configuration", func(t *testing.T, r *rig) {
 			r.second(t)
-			r.gone = true
+			r.gone.Store(true)
 			time.Sleep(3 * time.Hour)
-			r.gone = false
+			r.gone.Store(false)
 		}, []deploy.Ending{ok, ok}},
 		{"the warm slot cannot be stopped at once", func(t *testing.T, r *rig) {
 			r.second(t)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,7 +36,7 @@ type rig struct {
 	stop    context.CancelFunc
 	done    chan error
 	last    deploy.Request // as submitted
-	gone    bool           // the environment is not in the configuration
+	gone    atomic.Bool    // the environment is not in the configuration
 	deaths  int
 	prelude int // boundaries passed until release 1 was live
 }
@@ -151,7 +152,7 @@ func (r *rig) start(t *testing.T) {
 		Journal: journal{r, st}, Ledger: &ledger{Ledger: st, w: r.world}, Drivers: sim.Drivers{W: r.world}, Source: sim.Source{W: r.world},
 		Artifacts: sim.Source{W: r.world}, Front: sim.Front{W: r.world},
 		Config: func(t deploy.Target) (deploy.App, deploy.Environment, bool) {
-			return r.app, r.app.Environments[0], t == target && !r.gone
+			return r.app, r.app.Environments[0], t == target && !r.gone.Load()
 		},
 		Authorize: func(deploy.Request) *deploy.Error { return nil }, Log: r.log,
 	}

@@ -33,7 +33,7 @@ func TestEveryScenarioEndsAsItShouldWithoutFaults(t *testing.T) {
 }
 
 // rare is the part of the boundaries that stories beside the plain ones crash at.
-const rare = 5
+const rare = 9
 
 func TestACrashAtAnyBoundaryOfAnyScenarioIsSurvived(t *testing.T) {
 	plain := len(plainScenarios())
