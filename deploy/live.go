@@ -47,18 +47,22 @@ func (l *Live) foldDone(st State, ev Event) {
 		l.foldRoute(st, step, ev)
 	case OpAccept:
 		l.know(after.Traffic)
-		l.foldAccept(step, after.Traffic, ev)
+		l.foldAccept(st, step, ev)
 	}
 }
 
-// foldAccept takes the slot that the balancer sends everything to as the live one.
-func (l *Live) foldAccept(step Step, t *Traffic, ev Event) {
-	slot := slotOf(step.Targets, t)
+// foldAccept takes the slot that the balancer sends everything to as the live
+// one; the one that was live is kept warm, as after a deploy.
+func (l *Live) foldAccept(st State, step Step, ev Event) {
+	slot := slotOf(step.Targets, orEmpty(ev.Evidence).Traffic)
 	there, known := l.Slots[slot]
 	if !known || slot == l.Slot {
 		return
 	}
-	l.Slot, l.Release, l.Warm = slot, there.Release, nil
+	if l.Warm = nil; l.Slot != "" {
+		l.Warm = &Lease{Slot: l.Slot, Release: l.Release, Until: ev.At.Add(st.Plan.Settings.BlueGreen.KeepOld.D())}
+	}
+	l.Slot, l.Release = slot, there.Release
 	l.Deploy, l.Since = ev.Deploy, ev.At
 }
 

@@ -199,7 +199,7 @@ func TestAnAcceptTakesTheSlotThatHasTrafficAsTheLiveOne(t *testing.T) {
 		s := planned(t, w)
 		s.do(&deploy.Evidence{Traffic: &deploy.Traffic{Up: c.up, File: "/etc/nginx/shop.conf", SHA256: "file-2"}})
 		l := folded(w.live, s)
-		if l.Slot != c.slot || l.Release.Key() != w.release(c.live).Key() || (l.Warm == nil) != (name == "moved") {
+		if l.Slot != c.slot || l.Release.Key() != w.release(c.live).Key() || l.Warm == nil || l.Warm.Slot != c.slot.Other() {
 			t.Errorf("%s: %s is live on %s, warm %+v", name, l.Release.Commit.Short(), l.Slot, l.Warm)
 		}
 	}

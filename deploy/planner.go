@@ -235,6 +235,7 @@ func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) (Plan, error)
 		plan.Notes = append(plan.Notes, fmt.Sprintf("the %s slot still runs %s: only traffic moves", plan.Slot, rel.Commit.Short()))
 	} else {
 		plan.Steps = append(plan.Steps, obtain(plan)...)
+		plan.Steps = append(plan.Steps, p.emptied(plan.Slot)...)
 		plan.Steps = append(plan.Steps,
 			p.slotStep(OpRetire, plan.Slot, Release{}, p.stopLimit()),
 			p.slotStep(OpStart, plan.Slot, rel, time.Minute))
@@ -275,6 +276,15 @@ func (p planning) cleanUp(plan Plan) []Step {
 		}
 	}
 	return append(steps, p.prune(plan.Release, plan.Old))
+}
+
+// emptied drains a slot that still runs something and is to be stopped: it may
+// have left traffic a moment ago, by abandon, by accept or by hand.
+func (p planning) emptied(slot Slot) []Step {
+	if !p.alive(slot) || p.live.Slot == "" || len(p.obs.Traffic.Up) == 0 {
+		return nil
+	}
+	return []Step{p.drain(p.live.Slot, slot)}
 }
 
 // prune keeps what is live, what was live, and the newest good releases.
@@ -319,6 +329,6 @@ func (p planning) retire() (Plan, error) {
 		return Plan{}, err
 	}
 	plan.Slot = w.Slot
-	plan.Steps = []Step{p.slotStep(OpStop, w.Slot, w.Release, p.stopLimit()), p.prune(p.live.Release)}
+	plan.Steps = append(p.emptied(w.Slot), p.slotStep(OpStop, w.Slot, w.Release, p.stopLimit()), p.prune(p.live.Release))
 	return plan, nil
 }

@@ -205,10 +205,15 @@ func switchScenarios() []scenario {
 			r.second(t)
 			r.world.MoveTraffic(r.addrs("8080")...)
 			r.end(t, r.submit(t, deploy.Request{Want: deploy.WantAccept}))
-			time.Sleep(10 * time.Second) // what was in flight to the other one
 			r.release(3, healthy)
 			r.push(t, 3)
 		}, []deploy.Ending{ok, ok, ok, ok}},
+		{"traffic moved by hand and accepted, and nothing more", func(t *testing.T, r *rig) {
+			r.second(t)
+			r.world.MoveTraffic(r.addrs("8080")...)
+			r.end(t, r.submit(t, deploy.Request{Want: deploy.WantAccept}))
+			time.Sleep(5 * time.Minute)
+		}, []deploy.Ending{ok, ok, ok}},
 		{"cancelled while the switch is on its way", func(t *testing.T, r *rig) {
 			r.first(t)
 			r.world.Lag = 6 * time.Second
