@@ -14,9 +14,14 @@ type App struct {
 	Credential Credential        `json:"credentials,omitzero"`
 	Build      Build             `json:"build,omitzero"`
 	Runtime    Section           `json:"runtime"`
-	Env        map[string]string `json:"env,omitempty"` // values may hold ${NAME} references, resolved at execution
+	Env        map[string]string `json:"env,omitempty"`      // values may hold ${NAME} references, resolved at execution
+	EnvFile    string            `json:"env_file,omitempty"` // absolute, on the hosts: NAME=value lines; Env wins over it
+	Shared     []Shared          `json:"shared,omitempty"`
+	Hooks      Hooks             `json:"hooks,omitzero"`
 	Health     Health            `json:"health"`
-	Keep       int               `json:"keep_releases"` // good releases kept on the hosts
+	Keep       int               `json:"keep_releases"`     // good releases kept on the hosts
+	Poll       Duration          `json:"poll,omitempty"`    // how often the branch tips are looked at; 0: never
+	Caveats    []string          `json:"caveats,omitempty"` // what the runtime wants said with every plan and report
 
 	Environments []Environment `json:"environments,omitempty"`
 }
@@ -130,7 +135,51 @@ type Build struct {
 	Timeout        Duration          `json:"timeout,omitempty"`
 	SilenceTimeout Duration          `json:"silence_timeout,omitempty"`
 	Env            map[string]string `json:"env,omitempty"`
+	Cache          []string          `json:"cache,omitempty"` // folders kept from build to build: ~/x below the build's home, else below the tree
+
+	// ArtifactURL makes CI the builder: the artifact is downloaded, polled until
+	// it exists, at most Wait long. {commit} and {short} are replaced.
+	ArtifactURL string            `json:"artifact_url,omitempty"`
+	Headers     map[string]string `json:"headers,omitempty"`    // of the download; values may be ${…} references
+	SHA256URL   string            `json:"sha256_url,omitempty"` // a text whose first word is the artifact's sha256, in hex
+	Wait        Duration          `json:"wait,omitempty"`
 }
+
+// Shared is a file or folder of the hosts that every release sees at the same
+// place: To becomes a symbolic link to Path before a start. Path is absolute; To
+// begins with {dir}/ (the release's folder) or {home}/ (the slot's).
+type Shared struct {
+	Path string `json:"path"`
+	To   string `json:"to"`
+}
+
+// Hooks are the user's own programs at fixed points of a deploy; a zero Hook is
+// none. Each is journaled as a step and runs again after a crash.
+type Hooks struct {
+	Migrate   Hook `json:"migrate,omitzero"`    // before the new release starts; never undone
+	SmokeTest Hook `json:"smoke_test,omitzero"` // against the new slot, before the switch
+	OnLive    Hook `json:"on_live,omitzero"`    // of a slot, after it went live
+	OnIdle    Hook `json:"on_idle,omitzero"`    // of a slot, before it is drained
+	Idle      Hook `json:"idle,omitzero"`       // exit status 0: the slot has no background work; asked until then before a stop
+}
+
+// Hook is one program: argv, never through a shell. In it {port}, {slot},
+// {release}, {short}, {dir} and {home} are replaced.
+type Hook struct {
+	Run     []string `json:"run,omitempty"`
+	On      string   `json:"on,omitempty"` // OnBot, OnFirstHost or OnHosts
+	Timeout Duration `json:"timeout,omitempty"`
+}
+
+// IsZero reports whether there is no program.
+func (h Hook) IsZero() bool { return len(h.Run) == 0 }
+
+// Where a hook runs: beside the bot, on the environment's first host, on each.
+const (
+	OnBot       = "bot"
+	OnFirstHost = "first_host"
+	OnHosts     = "hosts"
+)
 
 // Health is the check that an instance passes before it may receive traffic.
 type Health struct {

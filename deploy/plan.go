@@ -25,6 +25,8 @@ type Settings struct {
 	Build       Build             `json:"build,omitzero"`
 	Runtime     Section           `json:"runtime"`
 	Env         map[string]string `json:"env,omitempty"`
+	EnvFile     string            `json:"env_file,omitempty"`
+	Shared      []Shared          `json:"shared,omitempty"`
 	Health      Health            `json:"health"`
 	Verify      *Verify           `json:"verify,omitempty"`
 	Hosts       []Host            `json:"hosts"`

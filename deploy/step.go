@@ -65,13 +65,15 @@ type Instance struct {
 	PID     int    `json:"pid,omitempty"`      // of the process that ipublish started there; 0: none runs
 	Started string `json:"started,omitempty"`  // start time of PID as the kernel counts it: pid reuse is told apart by it
 	PortPID int    `json:"port_pid,omitempty"` // owner of the listening socket on the slot's port; 0: nobody listens; -1: listening, owner not visible
-	Owned   bool   `json:"owned,omitempty"`    // the listener is PID or a descendant of it
-	Release string `json:"release,omitempty"`  // sha256 of the artifact that PID was started from
-	Key     string `json:"key,omitempty"`      // Release.Key that PID was started as
-	Command string `json:"command,omitempty"`  // of a foreign listener, for the message
-	Passed  bool   `json:"passed,omitempty"`   // the health gate's record for this PID and Started
-	Status  int    `json:"status,omitempty"`   // last HTTP status of the gate
-	Log     string `json:"log,omitempty"`      // last lines of its output, at most 4 KiB
+	// PortStarted is the start time of PortPID, told of a foreign one only.
+	PortStarted string `json:"port_started,omitempty"`
+	Owned       bool   `json:"owned,omitempty"`   // the listener is PID or a descendant of it
+	Release     string `json:"release,omitempty"` // sha256 of the artifact that PID was started from
+	Key         string `json:"key,omitempty"`     // Release.Key that PID was started as
+	Command     string `json:"command,omitempty"` // of a foreign listener, for the message
+	Passed      bool   `json:"passed,omitempty"`  // the health gate's record for this PID and Started
+	Status      int    `json:"status,omitempty"`  // last HTTP status of the gate
+	Log         string `json:"log,omitempty"`     // last lines of its output, at most 4 KiB
 }
 
 // Foreign reports whether the slot's port is held by a process that ipublish did not start.
