@@ -16,41 +16,86 @@ type Verdict struct {
 	Ending Ending   // … so,
 	Err    *Error   // … for this reason,
 	Queue  *Request // … and queue this in the same transaction (the tip instead of a stale push)
+	Note   ID       // tell people of this one …
+	Text   string   // … why it waits
 }
 
 // Admit decides what happens next in an environment with waiting requests. It
 // is pure; the store applies its verdict in one transaction.
 type Admit func(q Queue) Verdict
 
-// Admission is the rule of the queue: a typed ref is resolved at once, turn or
-// not; an automatic request is claimed only as its branch's tip, as asked when
-// its turn came; authority is checked again. allowed gives nil or the refusal;
-// asked reports whether a newer answer for that deploy is on its way already.
+// Admission is the rule of the queue: a lock or unlock takes effect at once, a
+// typed ref is resolved at once, turn or not; what a lock holds back lets those
+// behind it pass; an automatic request is claimed only as its branch's tip, as
+// asked when its turn came; authority is checked again. allowed gives nil or the
+// refusal; asked reports whether a newer answer for that deploy is on its way already.
 func Admission(allowed func(Request) *Error, asked func(State) bool) Admit {
 	return func(q Queue) Verdict {
 		for _, w := range q.Waiting {
-			if w.Broken != nil {
+			switch {
+			case w.Broken != nil:
 				return Verdict{End: w.ID, Ending: Failed, Err: w.Broken}
-			}
-			if w.unresolved() && !asked(w) {
+			case w.Request.Instant():
+				return admitInstant(w, allowed)
+			case w.unresolved() && !asked(w):
 				return Verdict{Lookup: w.ID}
 			}
 		}
-		if q.Live.Active != 0 || len(q.Waiting) == 0 {
+		if q.Live.Active != 0 {
 			return Verdict{}
 		}
-		v := admitNext(q, q.Waiting[0], allowed)
-		if v.Lookup != 0 && asked(q.Waiting[0]) {
-			return Verdict{}
+		for _, w := range q.Waiting {
+			why := q.Live.holds(w.Request)
+			if why == "" {
+				return admitNext(q, w, allowed, asked)
+			}
+			if why != w.Note {
+				return Verdict{Note: w.ID, Text: why}
+			}
 		}
-		return v
+		return Verdict{}
 	}
 }
 
-func admitNext(q Queue, w State, allowed func(Request) *Error) Verdict {
+// holds says what keeps the request from being claimed, or nothing.
+func (l Live) holds(r Request) string {
+	switch {
+	case r.Want != WantDeploy:
+		return ""
+	case l.Lock != nil && r.Force == "":
+		return l.lockedText(*l.Lock)
+	case l.Paused != nil && r.Auto:
+		return fmt.Sprintf("waits: %s rolled back with %s, so nothing is deployed automatically until `unlock %s %s`", l.Paused.By, l.Paused.Deploy, l.Target.App, l.Target.Env)
+	}
+	return ""
+}
+
+func (l Live) lockedText(k Lock) string {
+	if k.Until.IsZero() {
+		return fmt.Sprintf("waits: locked by %s (%s) until `unlock %s %s`", k.By, k.Reason, l.Target.App, l.Target.Env)
+	}
+	return fmt.Sprintf("waits: locked by %s (%s) until %s or `unlock %s %s`", k.By, k.Reason, k.Until.UTC().Format("2006-01-02 15:04 UTC"), l.Target.App, l.Target.Env)
+}
+
+func admitInstant(w State, allowed func(Request) *Error) Verdict {
 	if err := allowed(w.Request); err != nil {
 		return Verdict{End: w.ID, Ending: Rejected, Err: err}
 	}
+	return Verdict{End: w.ID, Ending: Succeeded}
+}
+
+func admitNext(q Queue, w State, allowed func(Request) *Error, asked func(State) bool) Verdict {
+	if err := allowed(w.Request); err != nil {
+		return Verdict{End: w.ID, Ending: Rejected, Err: err}
+	}
+	v := admitAllowed(q, w)
+	if v.Lookup != 0 && asked(w) {
+		return Verdict{}
+	}
+	return v
+}
+
+func admitAllowed(q Queue, w State) Verdict {
 	if w.unresolved() {
 		return Verdict{Lookup: w.ID}
 	}

@@ -195,7 +195,7 @@ func reason(s State) string {
 	switch {
 	case s.Stuck != nil:
 		return where(s.Stuck) + MessageOf(s.Stuck)
-	case s.Cancel != nil && s.Why == "rollback":
+	case s.Cancel != nil && s.Why == RolledBack:
 		return "rolled back by " + s.Cancel.String()
 	case s.Cancel != nil:
 		return strings.TrimSpace("cancelled by " + s.Cancel.String() + " " + s.Why)

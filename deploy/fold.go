@@ -162,7 +162,7 @@ func (s *State) apply(ev Event) {
 			s.Commit = *ev.Commit
 		}
 	case KindClaimed:
-		s.Claimed = ev.At
+		s.Claimed, s.Note = ev.At, ""
 	case KindPlanned:
 		s.Plan, s.Outcomes = ev.Plan, make([]Outcome, len(ev.Plan.Steps))
 	case KindStarted, KindDone, KindFailed:

@@ -117,6 +117,7 @@ func (l *Live) foldEnded(st State, ev Event) {
 	if l.Active == ev.Deploy {
 		l.Active = 0
 	}
+	l.foldLocks(st, ev)
 	if ev.Report == nil {
 		return
 	}
@@ -135,6 +136,27 @@ func (l *Live) foldEnded(st State, ev Event) {
 	}
 	if ev.Ending == Succeeded && st.Plan != nil && len(st.Plan.Steps) > 0 && !st.Plan.Release.IsZero() {
 		l.foldGood(st, ev)
+	}
+}
+
+// foldLocks: a lock holds until its unlock; a user's rollback pauses automatic
+// deploys until then.
+func (l *Live) foldLocks(st State, ev Event) {
+	r := st.Request
+	switch {
+	case r.Want == WantLock && ev.Ending == Succeeded:
+		l.Lock = &Lock{Deploy: ev.Deploy, By: r.By, Reason: r.Reason, At: ev.At}
+		if r.For > 0 {
+			l.Lock.Until = r.At.Add(r.For.D())
+		}
+	case r.Want == WantUnlock && ev.Ending == Succeeded && r.Lock == 0:
+		l.Lock, l.Paused = nil, nil
+	case r.Want == WantUnlock && ev.Ending == Succeeded && l.Lock != nil && l.Lock.Deploy == r.Lock:
+		l.Lock = nil
+	case r.Want == WantRollback && ev.Ending == Succeeded:
+		l.Paused = &Lock{Deploy: ev.Deploy, By: r.By, At: ev.At}
+	case ev.Ending == Reverted && st.Cancel != nil && st.Why == RolledBack:
+		l.Paused = &Lock{Deploy: ev.Deploy, By: *st.Cancel, At: ev.At}
 	}
 }
 

@@ -26,13 +26,17 @@ func ParseID(s string) (ID, error) {
 // Want is what a request asks for.
 type Want string
 
-// The wants. Deploy and Rollback are asked for by people and pushes, Accept by
-// people, Retire by ipublish itself when the lease of a warm slot expires.
+// The wants. Deploy is asked for by people and pushes, Rollback, Accept, Adopt,
+// Lock and Unlock by people, Retire by ipublish itself when the lease of a warm
+// slot expires, and Unlock when a lock's time is over.
 const (
 	WantDeploy   Want = "deploy"
 	WantRollback Want = "rollback"
 	WantAccept   Want = "accept"
+	WantAdopt    Want = "adopt" // what runs on a slot's port, started by somebody else, is the live release
 	WantRetire   Want = "retire"
+	WantLock     Want = "lock" // no deploy begins until the unlock
+	WantUnlock   Want = "unlock"
 )
 
 // Actor is who asked, by an id that its owner cannot change.
@@ -55,20 +59,23 @@ func (a Actor) String() string {
 // Request is one accepted wish. Key makes it exactly-once: a second request
 // with a Key that was seen is answered with the first one's ID.
 type Request struct {
-	ID      ID     `json:"id,omitempty"` // given by the store
-	App     string `json:"app"`
-	Env     string `json:"env"`
-	Want    Want   `json:"want"`
-	Ref     string `json:"ref,omitempty"`     // as typed or pushed; empty: the environment's branch
-	Commit  string `json:"commit,omitempty"`  // full hash; known at once for a push, resolved later for a typed ref
-	Title   string `json:"title,omitempty"`   // the head commit's first line, where a push told it; hostile text
-	Author  string `json:"author,omitempty"`  // of that commit
-	Release string `json:"release,omitempty"` // rollback: wanted release or commit; empty: the newest good one
-	By      Actor  `json:"by"`
-	Auto    bool   `json:"auto,omitempty"`   // from a push or a poll: superseded by a newer one, still-the-tip checked
-	Key     string `json:"key"`              // e.g. "github:72d3162e-cc78-11e3-81ab-4c9367dc0958"
-	Force   string `json:"force,omitempty"`  // the reason given with --force
-	Origin  string `json:"origin,omitempty"` // channel the command came from; told besides the environment's channels
+	ID      ID       `json:"id,omitempty"` // given by the store
+	App     string   `json:"app"`
+	Env     string   `json:"env"`
+	Want    Want     `json:"want"`
+	Ref     string   `json:"ref,omitempty"`     // as typed or pushed; empty: the environment's branch
+	Commit  string   `json:"commit,omitempty"`  // full hash; known at once for a push, resolved later for a typed ref
+	Title   string   `json:"title,omitempty"`   // the head commit's first line, where a push told it; hostile text
+	Author  string   `json:"author,omitempty"`  // of that commit
+	Release string   `json:"release,omitempty"` // rollback: wanted release or commit; empty: the newest good one
+	By      Actor    `json:"by"`
+	Auto    bool     `json:"auto,omitempty"`   // from a push or a poll: superseded by a newer one, still-the-tip checked
+	Key     string   `json:"key"`              // e.g. "github:72d3162e-cc78-11e3-81ab-4c9367dc0958"
+	Force   string   `json:"force,omitempty"`  // the reason given with --force
+	Reason  string   `json:"reason,omitempty"` // lock: why; hostile text
+	For     Duration `json:"for,omitempty"`    // lock: how long, from At; 0: until the unlock
+	Lock    ID       `json:"lock,omitempty"`   // unlock: only the lock that this request made; 0: whatever holds deploys back
+	Origin  string   `json:"origin,omitempty"` // channel the command came from; told besides the environment's channels
 
 	At time.Time `json:"at,omitzero"` // wall time of acceptance, set by the store's caller
 }
@@ -77,7 +84,13 @@ type Request struct {
 func (r Request) Target() Target { return Target{App: r.App, Env: r.Env} }
 
 // Urgent reports whether the request goes to the front of its queue.
-func (r Request) Urgent() bool { return r.Want == WantRollback || r.Want == WantAccept }
+func (r Request) Urgent() bool {
+	return r.Want == WantRollback || r.Want == WantAccept || r.Want == WantAdopt || r.Instant()
+}
+
+// Instant reports whether the request only changes what is recorded: it takes
+// effect whoever holds the environment, and nothing is planned or run for it.
+func (r Request) Instant() bool { return r.Want == WantLock || r.Want == WantUnlock }
 
 // Housekeeping reports whether any other request supersedes this one.
 func (r Request) Housekeeping() bool { return r.Want == WantRetire }

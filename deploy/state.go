@@ -106,6 +106,18 @@ type Live struct {
 	Good    []Past             `json:"good,omitempty"`  // releases that ended well here, newest first, at most 50
 	Bad     []string           `json:"bad,omitempty"`   // keys of releases that failed here; newest first, at most 50
 	Left    []string           `json:"left,omitempty"`  // keys of releases that a rollback or revert left, at most 50
+
+	Lock   *Lock `json:"lock,omitempty"`   // no deploy begins
+	Paused *Lock `json:"paused,omitempty"` // no automatic deploy begins: a user rolled back
+}
+
+// Lock holds deploys of an environment back; a rollback it never holds.
+type Lock struct {
+	Deploy ID        `json:"deploy"` // the request that made it
+	By     Actor     `json:"by"`
+	Reason string    `json:"reason,omitempty"` // hostile text
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until,omitzero"` // zero: until the unlock
 }
 
 // SlotState is what ipublish left running in a slot.

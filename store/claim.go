@@ -23,7 +23,7 @@ type targetRotation struct{ after deploy.Target }
 // active, and returns its ID, claimed and durable. admit is asked for one
 // environment with waiting requests after the other, idle or not, inside the
 // shared transaction: it must be quick and must not call the Store. It is asked
-// again after every commit and Wake. What it ends (and queues instead) is
+// again after every commit and Wake. What it ends (and queues instead) or notes is
 // committed, and Claim goes on.
 //
 // deploy.CodeLookup: admit wants this deploy looked at first; the ID is returned
@@ -70,7 +70,7 @@ func (b *batch) rule(admit deploy.Admit, last *targetRotation) (ruling, error) {
 		if err != nil {
 			return ruling{}, err
 		}
-		if v.Take == 0 && v.Lookup == 0 && v.End == 0 {
+		if v.Take == 0 && v.Lookup == 0 && v.End == 0 && v.Note == 0 {
 			continue
 		}
 		last.after = t
@@ -121,6 +121,9 @@ func (b *batch) obey(t deploy.Target, v deploy.Verdict) (ruling, error) {
 		return ruling{took: v.Take}, b.take(h)
 	case v.Lookup != 0:
 		return ruling{lookup: v.Lookup}, nil
+	case v.Note != 0:
+		_, err := b.record(h, deploy.Event{Deploy: h.state.ID, Target: t, Kind: deploy.KindNoted, Text: v.Text})
+		return ruling{}, err
 	}
 	return ruling{}, b.conclude(h, v)
 }
@@ -133,6 +136,9 @@ func (b *batch) waiting(t deploy.Target, v deploy.Verdict) (*held, error) {
 	}
 	if id == 0 {
 		id = v.End
+	}
+	if id == 0 {
+		id = v.Note
 	}
 	if !slices.ContainsFunc(b.turns(t), func(w turn) bool { return w.id == id }) {
 		return nil, &deploy.Error{Code: deploy.CodeInternal, Op: "claim", Subject: t.String(), Message: fmt.Sprintf("admit named %s, which is not waiting there", id)}

@@ -155,7 +155,7 @@ func (b *batch) supersede(id deploy.ID, r deploy.Request) error {
 }
 
 func supersedes(next, waiting deploy.Request) bool {
-	return next.Auto && waiting.Auto || waiting.Housekeeping() && !next.Housekeeping()
+	return next.Auto && waiting.Auto || waiting.Housekeeping() && !next.Housekeeping() && !next.Instant()
 }
 
 // end ends a waiting deploy without running it.

@@ -61,6 +61,7 @@ func build(s source, f file, check Check) (*Config, error) {
 		c.Apps = append(c.Apps, b.app(name, f.Apps[name]))
 		b.hooks(c, "apps."+name+".githooks", "/"+name, f.Apps[name].Githooks)
 	}
+	b.polled(c)
 	if b.err == nil {
 		b.apart(c)
 	}
@@ -68,6 +69,17 @@ func build(s source, f file, check Check) (*Config, error) {
 		return nil, b.err
 	}
 	return c, nil
+}
+
+// polled makes the bot look at branch tips by itself where no git host could
+// tell it: there is neither a public address nor a hook.
+func (b *building) polled(c *Config) {
+	for i, a := range c.Apps {
+		auto := slices.ContainsFunc(a.Environments, func(e deploy.Environment) bool { return e.AutoDeploy })
+		if a.Poll == 0 && auto && c.Public == "" && len(c.Hooks) == 0 {
+			c.Apps[i].Poll = seconds(60)
+		}
+	}
 }
 
 func (b *building) server(c *Config, s serverFile) {
@@ -97,25 +109,6 @@ func (b *building) secret(key, text string) string {
 		b.fail(key, "a secret has at least 16 characters, this one has %d: make one with `openssl rand -hex 32`", len(v))
 	}
 	return v
-}
-
-func (b *building) chat(c *Config, f chatFile) {
-	if s := f.Slack; s != nil {
-		c.Slack = &Slack{
-			SigningSecret: b.secret("chat.slack.signing_secret", s.SigningSecret), BotToken: b.expand("chat.slack.bot_token", s.BotToken),
-			Command: cmp.Or(s.Command, "/ipub"), APIURL: s.APIURL,
-		}
-	}
-	if d := f.DingTalk; d != nil {
-		c.DingTalk = &DingTalk{ClientID: b.expand("chat.dingtalk.client_id", d.ClientID), RobotCode: b.expand("chat.dingtalk.robot_code", d.RobotCode), APIURL: d.APIURL, Webhooks: map[string]Webhook{}}
-		if d.ClientSecret != "" {
-			c.DingTalk.ClientSecret = b.secret("chat.dingtalk.client_secret", d.ClientSecret)
-		}
-		for name, w := range d.Webhooks {
-			key := "chat.dingtalk.webhooks." + name
-			c.DingTalk.Webhooks[name] = Webhook{URL: b.expand(key+".url", w.URL), Secret: b.expand(key+".secret", w.Secret), Keyword: w.Keyword}
-		}
-	}
 }
 
 func (b *building) hooks(c *Config, key, suffix string, hooks map[string]secretFile) {
@@ -151,7 +144,8 @@ func (b *building) app(name string, f appFile) deploy.App {
 	a := deploy.App{
 		Name: name, Repository: f.Repository, Slug: cmp.Or(f.Slug, slug(f.Repository)),
 		Credential: deploy.Credential(f.Credentials), Build: b.build(key+".build", f.Build),
-		Runtime: b.section(key+".runtime", f.Runtime), Env: f.Env, Health: b.health(key+".health", f.Health), Keep: given(f.KeepReleases, 5),
+		Runtime: b.section(key+".runtime", f.Runtime), Env: f.Env, EnvFile: f.EnvFile, Shared: b.shared(key+".shared", f.Shared),
+		Hooks: b.programs(key+".hooks", f.Hooks), Poll: lasting(f.Poll, 0), Health: b.health(key+".health", f.Health), Keep: given(f.KeepReleases, 5),
 	}
 	b.repository(key+".repository", b.expand(key+".repository", f.Repository))
 	b.expand(key+".credentials.user", f.Credentials.User)
@@ -162,13 +156,21 @@ func (b *building) app(name string, f appFile) deploy.App {
 			b.fail(key+".repository", "it holds a password, which would be journaled with every plan: write it as credentials: { user: …, token: ${NAME} }")
 		}
 	}
-	b.resolvable(key+".env", f.Env)
+	b.secretFree(key+".env", f.Env, secretVariable)
+	if a.EnvFile != "" && !filepath.IsAbs(a.EnvFile) {
+		b.fail(key+".env_file", "%q is not an absolute path: it is a file of the hosts", a.EnvFile)
+	}
+	if f.Poll != nil && a.Poll < seconds(10) {
+		b.fail(key+".poll", "at least 10s, so that the git host is not loaded; leave it out for no polling")
+	}
 	if a.Keep < 1 {
 		b.fail(key+".keep_releases", "at least 1 release is kept, so that there is one to go back to")
 	}
 	if b.err == nil {
 		if err := b.check.CheckRuntime(a.Runtime); err != nil {
 			b.fail(key+".runtime", "%s", deploy.MessageOf(err))
+		} else {
+			a.Caveats = b.check.Caveats(a.Runtime)
 		}
 	}
 	for _, env := range slices.Sorted(maps.Keys(f.Environments)) {
@@ -212,22 +214,49 @@ func (b *building) reference(key, text string) {
 	}
 }
 
-// resolvable proves that each reference can be resolved, and keeps none of the values.
-func (b *building) resolvable(key string, values map[string]string) {
-	for k, v := range values {
+// secretFree proves that each reference can be resolved, keeps none of the
+// values, and wants those whose names or forms look like secrets to be references.
+func (b *building) secretFree(key string, values map[string]string, names *regexp.Regexp) {
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		v := values[k]
 		b.expand(key+"."+k, v)
+		if !reference.MatchString(v) && (names.MatchString(k) && !harmless.MatchString(v) || holdsPassword(v)) {
+			b.fail(key+"."+k, "it looks like a secret, and would be journaled with every plan: write ${NAME} and set the environment variable, or ${file:/path}")
+		}
 	}
 }
 
+func holdsPassword(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.User == nil {
+		return false
+	}
+	_, set := u.User.Password()
+	return set
+}
+
 func (b *building) build(key string, f buildFile) deploy.Build {
-	b.resolvable(key+".env", f.Env)
+	b.secretFree(key+".env", f.Env, secretVariable)
+	b.secretFree(key+".headers", f.Headers, secretHeader)
 	if f.Artifact != "" && !filepath.IsLocal(f.Artifact) {
 		b.fail(key+".artifact", "%q leads out of the repository: it is a path within it, such as target/shop.war", f.Artifact)
 	}
-	return deploy.Build{
-		Run: f.Run, Artifact: f.Artifact, Env: f.Env,
+	out := deploy.Build{
+		Run: f.Run, Artifact: f.Artifact, Env: f.Env, Cache: f.Cache,
 		Timeout: lasting(f.Timeout, deploy.Duration(15*time.Minute)), SilenceTimeout: lasting(f.SilenceTimeout, deploy.Duration(5*time.Minute)),
+		ArtifactURL: f.ArtifactURL, Headers: f.Headers, SHA256URL: f.SHA256URL,
 	}
+	if out.ArtifactURL != "" {
+		out.Wait = lasting(f.Wait, deploy.Duration(20*time.Minute))
+	} else if f.Wait != nil || f.SHA256URL != "" || len(f.Headers) > 0 {
+		b.fail(key, "wait, sha256_url and headers go with artifact_url only")
+	}
+	if b.err == nil {
+		if err := b.check.CheckBuild(out); err != nil {
+			b.fail(key, "%s", deploy.MessageOf(err))
+		}
+	}
+	return out
 }
 
 func (b *building) section(key string, s section) deploy.Section {
@@ -256,7 +285,7 @@ func (b *building) health(key string, f healthFile) deploy.Health {
 		SuccessThreshold: given(f.SuccessThreshold, 1), FailureThreshold: given(f.FailureThreshold, 3),
 		MinHealthyTime: lasting(f.MinHealthyTime, seconds(10)), HealthyDeadline: lasting(f.HealthyDeadline, seconds(300)),
 	}
-	b.resolvable(key+".headers", f.Headers)
+	b.secretFree(key+".headers", f.Headers, secretHeader)
 	if len(h.ExpectStatus) == 0 {
 		h.ExpectStatus = []int{200}
 	}
@@ -291,7 +320,7 @@ func (b *building) verify(key string, f verifyFile) *deploy.Verify {
 			ExpectStatus: f.ExpectStatus, Timeout: lasting(f.Timeout, seconds(5)), SuccessThreshold: 1, FailureThreshold: 1,
 		},
 	}
-	b.resolvable(key+".headers", f.Headers)
+	b.secretFree(key+".headers", f.Headers, secretHeader)
 	if len(v.ExpectStatus) == 0 {
 		v.ExpectStatus = []int{200}
 	}

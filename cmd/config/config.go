@@ -22,11 +22,15 @@ type Config struct {
 
 // Slack is the Slack app's part.
 type Slack struct {
-	SigningSecret, BotToken, Command, APIURL string
+	Transport                                          string // "socket" or "http"
+	SigningSecret, BotToken, AppToken, Command, APIURL string
+	Language                                           string // "en" or "zh"
 }
 
 // DingTalk is the DingTalk app's and custom robots' part.
 type DingTalk struct {
+	Transport                                 string // "stream" or "http"
+	Language                                  string // "en" or "zh"
 	ClientID, ClientSecret, RobotCode, APIURL string
 	Webhooks                                  map[string]Webhook
 }
@@ -41,6 +45,10 @@ type Check interface {
 	CheckRuntime(deploy.Section) error
 	CheckBalancer(deploy.Target, deploy.Section) error
 	CheckHost(deploy.Host) error
+	// CheckBuild validates a build section.
+	CheckBuild(deploy.Build) error
+	// Caveats are what a runtime wants said with every plan and report.
+	Caveats(deploy.Section) []string
 }
 
 // Environment finds a target's app and environment.

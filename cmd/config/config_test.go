@@ -16,6 +16,8 @@ type open struct{}
 func (open) CheckRuntime(deploy.Section) error                 { return nil }
 func (open) CheckBalancer(deploy.Target, deploy.Section) error { return nil }
 func (open) CheckHost(deploy.Host) error                       { return nil }
+func (open) CheckBuild(deploy.Build) error                     { return nil }
+func (open) Caveats(deploy.Section) []string                   { return nil }
 
 const whole = `apps:
   shop:

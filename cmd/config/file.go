@@ -24,13 +24,18 @@ type chatFile struct {
 }
 
 type slackFile struct {
+	Transport     string `yaml:"transport"`
 	SigningSecret string `yaml:"signing_secret"`
 	BotToken      string `yaml:"bot_token"`
+	AppToken      string `yaml:"app_token"`
+	Language      string `yaml:"language"`
 	Command       string `yaml:"command"`
 	APIURL        string `yaml:"api_url"`
 }
 
 type dingtalkFile struct {
+	Transport    string                 `yaml:"transport"`
+	Language     string                 `yaml:"language"`
 	ClientID     string                 `yaml:"client_id"`
 	ClientSecret string                 `yaml:"client_secret"`
 	RobotCode    string                 `yaml:"robot_code"`
@@ -55,6 +60,10 @@ type appFile struct {
 	Build        buildFile                  `yaml:"build"`
 	Runtime      section                    `yaml:"runtime"`
 	Env          map[string]string          `yaml:"env"`
+	EnvFile      string                     `yaml:"env_file"`
+	Shared       []sharedFile               `yaml:"shared"`
+	Hooks        map[string]hookFile        `yaml:"hooks"`
+	Poll         *duration                  `yaml:"poll"`
 	Health       healthFile                 `yaml:"health"`
 	KeepReleases *int                       `yaml:"keep_releases"`
 	Githooks     map[string]secretFile      `yaml:"githooks"`
@@ -74,6 +83,22 @@ type buildFile struct {
 	Timeout        *duration         `yaml:"timeout"`
 	SilenceTimeout *duration         `yaml:"silence_timeout"`
 	Env            map[string]string `yaml:"env"`
+	Cache          []string          `yaml:"cache"`
+	ArtifactURL    string            `yaml:"artifact_url"`
+	Headers        map[string]string `yaml:"headers"`
+	SHA256URL      string            `yaml:"sha256_url"`
+	Wait           *duration         `yaml:"wait"`
+}
+
+type sharedFile struct {
+	Path string `yaml:"path"`
+	To   string `yaml:"to"`
+}
+
+type hookFile struct {
+	Run     []string  `yaml:"run"`
+	On      string    `yaml:"on"`
+	Timeout *duration `yaml:"timeout"`
 }
 
 type healthFile struct {

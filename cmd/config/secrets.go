@@ -10,8 +10,10 @@ import (
 )
 
 var (
-	secretVariable = regexp.MustCompile(`(?i)passw|secret|token|key|dsn`)
+	secretVariable = regexp.MustCompile(`(?i)(^|[_-])(passw(or)?d|passwd|pwd|secret|token|api_?key|access_?key|private_?key|secret_?key|credentials?)$`)
 	secretHeader   = regexp.MustCompile(`(?i)authorization|cookie|token|secret|key|password`)
+	// harmless is what no secret is: a number, a switch, nothing.
+	harmless = regexp.MustCompile(`(?i)^([0-9]*|true|false|yes|no|on|off)$`)
 )
 
 // guardSecrets refuses a file that others can read while secrets stand in it.
@@ -35,16 +37,6 @@ func guardSecrets(s source, f file) error {
 // found collects secrets by their keys.
 type found map[string]string
 
-// named adds the values whose names look like those of secrets. A value with a
-// reference in it has its secret there.
-func (s found) named(key string, values map[string]string, names *regexp.Regexp) {
-	for name, v := range values {
-		if names.MatchString(name) && !reference.MatchString(v) {
-			s[key+"."+name] = v
-		}
-	}
-}
-
 // secrets lists every secret of the file by its key.
 func (f file) secrets() found {
 	out := found{}
@@ -63,7 +55,7 @@ func (f file) secrets() found {
 
 func (f chatFile) secrets(out found) {
 	if s := f.Slack; s != nil {
-		out["chat.slack.signing_secret"], out["chat.slack.bot_token"] = s.SigningSecret, s.BotToken
+		out["chat.slack.signing_secret"], out["chat.slack.bot_token"], out["chat.slack.app_token"] = s.SigningSecret, s.BotToken, s.AppToken
 	}
 	if f.DingTalk == nil {
 		return
@@ -85,13 +77,5 @@ func (f appFile) secrets(out found, key string) {
 	}
 	if u, err := url.Parse(f.Repository); err == nil && u.User != nil {
 		out[key+".repository"], _ = u.User.Password()
-	}
-	out.named(key+".env", f.Env, secretVariable)
-	out.named(key+".build.env", f.Build.Env, secretVariable)
-	out.named(key+".health.headers", f.Health.Headers, secretHeader)
-	for name, e := range f.Environments {
-		if e.Verify != nil {
-			out.named(key+".environments."+name+".verify.headers", e.Verify.Headers, secretHeader)
-		}
 	}
 }

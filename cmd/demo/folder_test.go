@@ -21,6 +21,8 @@ type anything struct{}
 func (anything) CheckRuntime(deploy.Section) error                 { return nil }
 func (anything) CheckBalancer(deploy.Target, deploy.Section) error { return nil }
 func (anything) CheckHost(deploy.Host) error                       { return nil }
+func (anything) CheckBuild(deploy.Build) error                     { return nil }
+func (anything) Caveats(deploy.Section) []string                   { return nil }
 
 func newTestFolder(t *testing.T) folder {
 	t.Helper()

@@ -39,6 +39,9 @@ var runtimes = map[string]func(json.RawMessage) (deployer.Runtime, error){
 	"tomcat":  tomcat.New,
 }
 
+// caveats are what a runtime wants said with every plan and report.
+var caveats = map[string]func(json.RawMessage) []string{}
+
 // balancing is what a balancer is opened with.
 type balancing struct {
 	target   deploy.Target
@@ -202,6 +205,17 @@ func (d *drivers) CheckHost(h deploy.Host) error {
 	}
 	_, err = build(settings)
 	return err
+}
+
+// CheckBuild implements config.Check.
+func (d *drivers) CheckBuild(b deploy.Build) error { return nil }
+
+// Caveats implements config.Check.
+func (d *drivers) Caveats(s deploy.Section) []string {
+	if build, ok := caveats[s.Driver]; ok {
+		return build(s.Settings)
+	}
+	return nil
 }
 
 // resolved replaces the references in a section's strings.
