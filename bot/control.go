@@ -15,7 +15,7 @@ import (
 const appendAttempts = 20
 
 // rollbackWhy marks a cancel that a rollback asked for; deploy.Describe tells it so.
-const rollbackWhy = "rollback"
+const rollbackWhy = deploy.RolledBack
 
 // recent is how many deploys of an environment are searched for a repeated command.
 const recent = 10

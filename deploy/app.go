@@ -171,8 +171,8 @@ type Hook struct {
 	Timeout Duration `json:"timeout,omitempty"`
 }
 
-// IsZero reports whether there is no program.
-func (h Hook) IsZero() bool { return len(h.Run) == 0 }
+// Absent reports whether there is no program.
+func (h Hook) Absent() bool { return len(h.Run) == 0 }
 
 // Where a hook runs: beside the bot, on the environment's first host, on each.
 const (

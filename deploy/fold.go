@@ -135,7 +135,7 @@ func planKnown(p *Plan) bool {
 
 func (o Op) known() bool {
 	switch o {
-	case OpFetch, OpBuild, OpStage, OpFront, OpRetire, OpStart, OpCheck, OpRoute, OpBake, OpDrain, OpStop, OpPrune, OpAccept, OpObserve:
+	case OpFetch, OpBuild, OpStage, OpFront, OpRetire, OpStart, OpCheck, OpRoute, OpBake, OpDrain, OpStop, OpPrune, OpAccept, OpAdopt, OpHook, OpIdle, OpObserve:
 		return true
 	}
 	return false

@@ -27,6 +27,7 @@ type Settings struct {
 	Env         map[string]string `json:"env,omitempty"`
 	EnvFile     string            `json:"env_file,omitempty"`
 	Shared      []Shared          `json:"shared,omitempty"`
+	Hooks       Hooks             `json:"hooks,omitzero"`
 	Health      Health            `json:"health"`
 	Verify      *Verify           `json:"verify,omitempty"`
 	Hosts       []Host            `json:"hosts"`

@@ -90,7 +90,7 @@ func (p planning) settings() Settings { return SettingsOf(p.app, p.env) }
 func SettingsOf(app App, env Environment) Settings {
 	return Settings{
 		Repository: app.Repository, Credential: app.Credential, Build: app.Build, Runtime: app.Runtime,
-		Env: app.Env, EnvFile: app.EnvFile, Shared: app.Shared, Health: app.Health, Verify: env.Verify, Hosts: env.Hosts, Balancer: env.Balancer,
+		Env: app.Env, EnvFile: app.EnvFile, Shared: app.Shared, Hooks: app.Hooks, Health: app.Health, Verify: env.Verify, Hosts: env.Hosts, Balancer: env.Balancer,
 		ReleaseDir: env.ReleaseDir, BlueGreen: env.BlueGreen, IdleAfter: env.IdleAfter,
 		StopTimeout: env.StopTimeout, AutoRevert: env.AutoRevert,
 	}

@@ -60,6 +60,18 @@ func (r Release) Key() string {
 	return c + "-" + hex.EncodeToString(sum[:4])
 }
 
+// adopted stands for the commit of a release that ipublish did not build.
+const adopted = "adopted"
+
+// AdoptedRelease names what ran before ipublish came: nobody knows its commit,
+// and it cannot be staged or started again.
+func AdoptedRelease(app string) Release {
+	return Release{App: app, Commit: Commit{SHA: adopted, Title: "what ran before ipublish"}}
+}
+
+// Adopted reports whether ipublish found the release running.
+func (r Release) Adopted() bool { return r.Commit.SHA == adopted }
+
 // IsZero reports whether there is no release.
 func (r Release) IsZero() bool { return r.Commit.SHA == "" }
 

@@ -20,6 +20,9 @@ const (
 	OpStop    Op = "stop"    // nothing of ours runs in Slot
 	OpPrune   Op = "prune"   // hosts hold no releases beyond those in Keep
 	OpAccept  Op = "accept"  // the managed file as it stands is the known version
+	OpAdopt   Op = "adopt"   // the foreign process on Slot's port answers, is recorded as live and receives traffic
+	OpHook    Op = "hook"    // the user's program ran to its end with exit status 0
+	OpIdle    Op = "idle"    // the user's program says that Slot has no background work, or Hold passed
 	OpObserve Op = "observe" // what runs and serves is recorded (abandon)
 )
 
@@ -46,13 +49,24 @@ type Step struct {
 	Targets []Endpoint `json:"targets,omitempty"` // route, drain: the whole table, sorted by host and slot
 	Known   string     `json:"known,omitempty"`   // route: sha256 of the managed file as ipublish last left it; empty: none yet
 	Keep    []string   `json:"keep,omitempty"`    // prune: release keys that stay
-	Hold    Duration   `json:"hold,omitempty"`    // check: min healthy time; bake: bake time
+	Hold    Duration   `json:"hold,omitempty"`    // check: min healthy time; bake: bake time; drain, hook, idle: at most
 	Limit   Duration   `json:"limit"`             // deadline of the step; never zero
 	Stop    Duration   `json:"stop,omitempty"`    // SIGTERM to SIGKILL
+	Hook    string     `json:"hook,omitempty"`    // hook, idle: its name in the configuration
+	Run     []string   `json:"run,omitempty"`     // hook, idle: argv, placeholders not yet replaced
+	On      string     `json:"on,omitempty"`      // hook, idle: OnBot, OnFirstHost or OnHosts
 
 	// Bound at execution, never journaled.
 	Env    map[string]string `json:"-"` // the app's environment with references resolved: secret
 	Deploy ID                `json:"-"`
+}
+
+// Name is the operation, of a hook its name in the configuration.
+func (s Step) Name() string {
+	if s.Hook != "" {
+		return s.Hook
+	}
+	return string(s.Op)
 }
 
 // Subject gives what the step is about: its slot; empty where it has none.
@@ -181,6 +195,9 @@ const (
 	Expired    Ending = "expired"
 	Abandoned  Ending = "abandoned"
 )
+
+// RolledBack is the reason of a cancel that was asked for as a rollback.
+const RolledBack = "rollback"
 
 // Report is what the last message tells: what serves now and whether anybody noticed.
 type Report struct {
