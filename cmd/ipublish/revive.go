@@ -25,7 +25,7 @@ func (w *worker) revive(ctx context.Context) error {
 	}
 	for _, l := range lives {
 		app, env, ok := w.config.Load().Environment(l.Target)
-		if !ok || l.Slot == "" || l.Active != 0 {
+		if !ok || l.Slot == "" || l.Active != 0 || l.Release.Adopted() {
 			continue
 		}
 		dead, err := w.dead(ctx, app, env, l)
