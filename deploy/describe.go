@@ -27,6 +27,12 @@ func title(s State) string {
 		t += " · rollback"
 	case WantAccept:
 		t += " · accept"
+	case WantAdopt:
+		t += " · adopt"
+	case WantLock:
+		t += " · lock"
+	case WantUnlock:
+		t += " · unlock"
 	case WantRetire:
 		t += " · stop the old slot"
 	}
@@ -45,10 +51,7 @@ func title(s State) string {
 func status(s State) string {
 	switch s.Phase {
 	case PhaseEnded:
-		if s.Ending == Succeeded && s.Plan != nil && len(s.Plan.Steps) == 0 {
-			return "nothing to do"
-		}
-		return string(s.Ending)
+		return outcome(s)
 	case PhaseStuck:
 		return "held, a person is needed"
 	case PhaseQueued:
@@ -64,6 +67,21 @@ func status(s State) string {
 		return "live, cleaning up"
 	}
 	return "deploying"
+}
+
+// outcome is how a deploy ended, in a word or two.
+func outcome(s State) string {
+	switch {
+	case s.Ending != Succeeded:
+		return string(s.Ending)
+	case s.Request.Want == WantLock:
+		return "locked"
+	case s.Request.Want == WantUnlock:
+		return "unlocked"
+	case s.Plan != nil && len(s.Plan.Steps) == 0:
+		return "nothing to do"
+	}
+	return string(s.Ending)
 }
 
 func tone(s State) Tone {
@@ -126,6 +144,12 @@ func label(s Step) string {
 		return "switch to " + string(s.Slot)
 	case OpAccept:
 		return "accept the file"
+	case OpAdopt:
+		return "adopt " + string(s.Slot)
+	case OpHook:
+		return strings.TrimSpace(s.Name() + " " + string(s.Slot))
+	case OpIdle:
+		return "wait for background work on " + string(s.Slot)
 	}
 	return string(s.Op)
 }
@@ -225,6 +249,9 @@ func wayOut(s State) string {
 }
 
 func endLines(s State) []string {
+	if s.Request.Instant() {
+		return lockLines(s)
+	}
 	var out []string
 	if !s.Claimed.IsZero() {
 		out = append(out, "took "+s.Last.Sub(s.Claimed).Round(10*time.Millisecond).String())
@@ -236,7 +263,7 @@ func endLines(s State) []string {
 	switch {
 	case Moved(s):
 		out = append(out, r.Silence())
-	case s.Plan != nil && s.Request.Want != WantRetire && s.Request.Want != WantAccept && len(s.Plan.Steps) > 0:
+	case s.Plan != nil && s.Request.Want != WantRetire && s.Request.Want != WantAccept && s.Request.Want != WantAdopt && len(s.Plan.Steps) > 0:
 		out = append(out, "traffic never moved")
 	}
 	out = append(out, serving(*r))
@@ -247,8 +274,39 @@ func endLines(s State) []string {
 		}
 		out = append(out, fmt.Sprintf("undo: `rollback %s %s%s` (instant until %s)", s.Target.App, s.Target.Env, to, r.Warm.Until.UTC().Format("15:04 UTC")))
 	}
+	if pauses(s) {
+		out = append(out, fmt.Sprintf("nothing is deployed automatically until `unlock %s %s`", s.Target.App, s.Target.Env))
+	}
 	return append(out, r.Notes...)
 }
+
+// lockLines tell what a lock or unlock came to.
+func lockLines(s State) []string {
+	r := s.Request
+	switch {
+	case s.Ending != Succeeded:
+		return nil
+	case r.Want == WantLock && r.For > 0:
+		return []string{fmt.Sprintf("locked by %s until %s or `unlock %s %s`: %s", r.By, lockEnd(r.At.Add(r.For.D())), s.Target.App, s.Target.Env, r.Reason)}
+	case r.Want == WantLock:
+		return []string{fmt.Sprintf("locked by %s until `unlock %s %s`: %s", r.By, s.Target.App, s.Target.Env, r.Reason)}
+	case r.Lock != 0:
+		return []string{fmt.Sprintf("the time of lock %s is over", r.Lock)}
+	}
+	return []string{fmt.Sprintf("unlocked by %s", r.By)}
+}
+
+func lockEnd(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// pauses reports whether the end of the deploy holds automatic deploys back: a
+// person went back to an earlier release.
+func pauses(s State) bool {
+	return s.Request.Want == WantRollback && s.Ending == Succeeded || s.Ending == Reverted && s.Cancel != nil && s.Why == RolledBack
+}
+
+// Waits says what holds a request of the environment back from being claimed,
+// besides its turn; empty: nothing does. A part of it may be hostile text.
+func (l Live) Waits(r Request) string { return l.holds(r) }
 
 func serving(r Report) string {
 	if r.Serving.IsZero() {

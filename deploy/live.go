@@ -45,10 +45,21 @@ func (l *Live) foldDone(st State, ev Event) {
 		}
 	case OpRoute:
 		l.foldRoute(st, step, ev)
+	case OpAdopt:
+		l.foldAdopt(step, after, ev, st.Request.By)
 	case OpAccept:
 		l.know(after.Traffic)
 		l.foldAccept(st, step, ev)
 	}
+}
+
+// foldAdopt takes what ran before ipublish came as the live, and a good, release.
+func (l *Live) foldAdopt(step Step, after Evidence, ev Event, by Actor) {
+	l.know(after.Traffic)
+	l.Slots = map[Slot]SlotState{step.Slot: {Release: step.Release, Instances: after.Instances}}
+	l.Release, l.Slot, l.Warm = step.Release, step.Slot, nil
+	l.Deploy, l.Since, l.By = ev.Deploy, ev.At, by
+	l.good(Past{Release: step.Release, Deploy: ev.Deploy, At: ev.At, By: by})
 }
 
 // foldAccept takes the slot that the balancer sends everything to as the live
@@ -162,12 +173,17 @@ func (l *Live) foldLocks(st State, ev Event) {
 
 func (l *Live) foldGood(st State, ev Event) {
 	rel := st.Artifact(st.Plan.Release)
-	key := rel.Key()
+	l.good(Past{Release: rel, Deploy: ev.Deploy, At: ev.At, By: st.Request.By})
+	l.Bad = forget(l.Bad, rel.Key())
+	l.Left = forget(l.Left, rel.Key())
+}
+
+// good makes a release the newest good one.
+func (l *Live) good(now Past) {
+	key := now.Release.Key()
 	l.Good = slices.DeleteFunc(slices.Clone(l.Good), func(p Past) bool { return p.Release.Key() == key })
-	l.Good = slices.Insert(l.Good, 0, Past{Release: rel, Deploy: ev.Deploy, At: ev.At, By: st.Request.By})
+	l.Good = slices.Insert(l.Good, 0, now)
 	l.Good = l.Good[:min(len(l.Good), remembered)]
-	l.Bad = forget(l.Bad, key)
-	l.Left = forget(l.Left, key)
 }
 
 func remember(list []string, key string) []string {

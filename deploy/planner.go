@@ -15,6 +15,8 @@ import (
 func NewPlan(app App, env Environment, live Live, st State, obs Observation) (Plan, error) {
 	p := planning{app: app, env: env, live: live, st: st, obs: obs}
 	switch st.Request.Want {
+	case WantAdopt:
+		return p.adopt()
 	case WantDeploy:
 		return p.deploy()
 	case WantRollback:
@@ -33,6 +35,8 @@ type planning struct {
 	live Live
 	st   State
 	obs  Observation
+
+	adopting Slot // its foreign process is taken as live first
 }
 
 func (p planning) refuse(code Code, format string, args ...any) error {
@@ -46,6 +50,7 @@ func (p planning) deploy() (Plan, error) {
 	if err := p.guard(rel); err != nil {
 		return Plan{}, err
 	}
+	p = p.taking()
 	if err := p.worldFits(); err != nil {
 		return Plan{}, err
 	}
@@ -99,6 +104,10 @@ func (p planning) rollbackTarget() (Release, error) {
 		if named && p.live.IsBad(r) && p.st.Request.Force == "" {
 			return Release{}, p.refuse(CodeRefused, "%s failed here: `rollback %s %s to %s --force \"why\"` goes back to it all the same", r.Commit.Short(), p.app.Name, p.env.Name, r.Commit.Short())
 		}
+		if r.Adopted() && !p.runs(p.live.Slot.Other(), r) {
+			known = known[:len(known)-1]
+			continue // ipublish cannot start it again
+		}
 		if named || want == "" && !p.live.IsBad(r) && !p.live.IsLeft(r) {
 			return r, nil
 		}
@@ -114,12 +123,8 @@ func (p planning) rollbackTarget() (Release, error) {
 
 // worldFits refuses to plan over a world that is not as ipublish left it.
 func (p planning) worldFits() error {
-	for _, slot := range []Slot{Blue, Green} {
-		for _, in := range p.obs.Slots[slot] {
-			if in.Foreign() {
-				return p.foreign(slot, in)
-			}
-		}
+	if err := p.strangers(); err != nil {
+		return err
 	}
 	t := p.obs.Traffic
 	if t.Edited {
@@ -149,15 +154,6 @@ func (p planning) free() (Slot, error) {
 		return "", p.refuse(CodeDrift, "the balancer sends traffic to the %s slot, which would have to be cleared: put it right, or `accept %s %s` if it is right as it is", slot, p.app.Name, p.env.Name)
 	}
 	return slot, nil
-}
-
-func (p planning) foreign(slot Slot, in Instance) error {
-	who := "a process that cannot be seen from here (another user's)"
-	if in.PortPID > 0 {
-		who = fmt.Sprintf("process %d (%s)", in.PortPID, in.Command)
-	}
-	return p.refuse(CodeForeign, "port %d of the %s slot on %s is held by %s, which ipublish did not start: stop it, or give the slot another port",
-		p.env.BlueGreen.Port(slot), slot, in.Host, who)
 }
 
 // serving reports whether the release already receives all traffic from living processes.
@@ -222,12 +218,20 @@ func (p planning) replacing(rel Release) Plan {
 // bring its bytes to the hosts.
 func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) (Plan, error) {
 	plan := p.replacing(rel)
+	plan.Notes = append(plan.Notes, p.app.Caveats...)
+	plan.Notes = append(plan.Notes, p.keepsRunning(plan)...)
 	var err error
 	if plan.Slot, err = p.free(); err != nil {
 		return Plan{}, err
 	}
+	if err := p.vacant(plan.Slot, rel); err != nil {
+		return Plan{}, err
+	}
 	if p.env.Verify != nil && plan.OldSlot != "" && p.st.Request.Force == "" {
 		plan.Steps = append(plan.Steps, p.step(OpFront, 30*time.Second))
+	}
+	if p.adopting != "" {
+		plan.Steps = append(plan.Steps, p.adoptStep())
 	}
 	hold := p.app.Health.MinHealthyTime
 	if p.warm(plan.Slot, rel) {
@@ -236,14 +240,19 @@ func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) (Plan, error)
 	} else {
 		plan.Steps = append(plan.Steps, obtain(plan)...)
 		plan.Steps = append(plan.Steps, p.emptied(plan.Slot)...)
-		plan.Steps = append(plan.Steps,
-			p.slotStep(OpRetire, plan.Slot, Release{}, p.stopLimit()),
-			p.slotStep(OpStart, plan.Slot, rel, time.Minute))
+		plan.Steps = append(plan.Steps, p.slotStep(OpRetire, plan.Slot, Release{}, p.stopLimit()))
+		if plan.Want != WantRollback { // an older release's migration is not the way back
+			plan.Steps = append(plan.Steps, p.hook(OpHook, "migrate", p.app.Hooks.Migrate, plan.Slot, rel)...)
+		}
+		plan.Steps = append(plan.Steps, p.slotStep(OpStart, plan.Slot, rel, time.Minute))
 	}
 	check := p.slotStep(OpCheck, plan.Slot, rel, p.app.Health.HealthyDeadline.D())
 	check.Hold = hold
-	plan.Steps = append(plan.Steps, check, p.route(plan.Slot, plan.OldSlot, rel))
+	plan.Steps = append(plan.Steps, check)
+	plan.Steps = append(plan.Steps, p.hook(OpHook, "smoke_test", p.app.Hooks.SmokeTest, plan.Slot, rel)...)
+	plan.Steps = append(plan.Steps, p.route(plan.Slot, plan.OldSlot, rel))
 	plan.Commit = len(plan.Steps) - 1
+	plan.Steps = append(plan.Steps, p.hook(OpHook, "on_live", p.app.Hooks.OnLive, plan.Slot, rel)...)
 	bake := p.slotStep(OpBake, plan.Slot, rel, p.env.BlueGreen.BakeTime.D()+time.Minute)
 	bake.Hold = p.env.BlueGreen.BakeTime
 	plan.Steps = append(plan.Steps, bake)
@@ -266,12 +275,15 @@ func (p planning) restage(plan Plan) []Step {
 	return []Step{s}
 }
 
-// cleanUp drains the old slot, keeps or stops it, and prunes.
+// cleanUp drains the old slot, keeps or stops it, and prunes. What ipublish did
+// not start it does not stop.
 func (p planning) cleanUp(plan Plan) []Step {
 	var steps []Step
 	if plan.OldSlot != "" {
+		steps = append(steps, p.hook(OpHook, "on_idle", p.app.Hooks.OnIdle, plan.OldSlot, plan.Old)...)
 		steps = append(steps, p.drain(plan.Slot, plan.OldSlot))
-		if p.env.BlueGreen.KeepOld == 0 {
+		if p.env.BlueGreen.KeepOld == 0 && !plan.Old.Adopted() {
+			steps = append(steps, p.hook(OpIdle, "idle", p.app.Hooks.Idle, plan.OldSlot, plan.Old)...)
 			steps = append(steps, p.slotStep(OpStop, plan.OldSlot, plan.Old, p.stopLimit()))
 		}
 	}
@@ -284,7 +296,8 @@ func (p planning) emptied(slot Slot) []Step {
 	if !p.alive(slot) || p.live.Slot == "" || len(p.obs.Traffic.Up) == 0 {
 		return nil
 	}
-	return []Step{p.drain(p.live.Slot, slot)}
+	steps := []Step{p.drain(p.live.Slot, slot)}
+	return append(steps, p.hook(OpIdle, "idle", p.app.Hooks.Idle, slot, p.live.Slots[slot].Release)...)
 }
 
 // prune keeps what is live, what was live, and the newest good releases.
@@ -321,7 +334,7 @@ func (p planning) retire() (Plan, error) {
 	plan := p.plan(Release{})
 	plan.Old, plan.OldSlot = Release{}, ""
 	w := p.live.Warm
-	if w == nil || w.Slot == p.live.Slot {
+	if w == nil || w.Slot == p.live.Slot || w.Release.Adopted() {
 		plan.Notes = []string{"nothing to do: no slot is kept warm"}
 		return plan, nil
 	}

@@ -161,6 +161,9 @@ func printed(s deploy.Step) string {
 	add("hold %s", s.Hold, s.Hold == 0)
 	add("stop within %s", s.Stop, s.Stop == 0)
 	add("limit %s", s.Limit, false)
+	if s.Hook != "" {
+		parts = append(parts, fmt.Sprintf("%s %v on %s", s.Hook, s.Run, s.On))
+	}
 	return strings.Join(parts, " ")
 }
 

@@ -31,6 +31,31 @@ func (p planning) slotStep(op Op, slot Slot, rel Release, limit time.Duration) S
 func (p planning) root() string     { return path.Join(p.env.ReleaseDir, p.app.Name, p.env.Name) }
 func (p planning) releases() string { return path.Join(p.root(), "releases") }
 
+// hook is the user's program of a point of the plan, where there is one. What
+// was found running has no folder to run it in.
+func (p planning) hook(op Op, name string, h Hook, slot Slot, rel Release) []Step {
+	if rel.Adopted() || rel.IsZero() {
+		return nil
+	}
+	return h.step(p.slotStep(op, slot, rel, 0), name)
+}
+
+// step makes the hook a step about the slot and release of another one.
+func (h Hook) step(s Step, name string) []Step {
+	if h.Absent() {
+		return nil
+	}
+	s.Hook, s.Run, s.On, s.Hold = name, h.Run, h.On, h.Timeout
+	s.Limit, s.Stop, s.Targets, s.Known = h.Timeout+Duration(30*time.Second), 0, nil, ""
+	switch h.On {
+	case OnBot:
+		s.Hosts = nil
+	case OnFirstHost:
+		s.Hosts = s.Hosts[:1]
+	}
+	return []Step{s}
+}
+
 func (p planning) stopLimit() time.Duration { return p.env.StopTimeout.D() + 30*time.Second }
 
 // route states that exactly slot receives traffic; spare may take refused connects until bake ends.

@@ -17,6 +17,9 @@ func Conclude(s State, live Live, ending Ending, now time.Time) Report {
 	}
 	r.Notes = append(r.Notes, s.Plan.Notes...)
 	r.Notes = append(r.Notes, drainNotes(s)...)
+	if ending != Succeeded {
+		r.Notes = append(r.Notes, migrationNotes(s)...)
+	}
 	r.remember(s, ending, now)
 	return r
 }
@@ -29,9 +32,7 @@ func (r *Report) remember(s State, ending Ending, now time.Time) {
 		if len(plan.Steps) == 0 {
 			return
 		}
-		if plan.OldSlot != "" && plan.Settings.BlueGreen.KeepOld > 0 {
-			r.Warm = &Lease{Slot: plan.OldSlot, Release: plan.Old, Until: now.Add(plan.Settings.BlueGreen.KeepOld.D())}
-		}
+		r.Warm = leaseOf(*plan, now)
 		if plan.Want == WantRollback {
 			r.Left = []Release{plan.Old}
 		}
@@ -43,6 +44,19 @@ func (r *Report) remember(s State, ending Ending, now time.Time) {
 	}
 }
 
+// leaseOf keeps the old slot warm; what was adopted runs as long as it likes.
+func leaseOf(plan Plan, now time.Time) *Lease {
+	switch {
+	case plan.OldSlot == "":
+		return nil
+	case plan.Old.Adopted():
+		return &Lease{Slot: plan.OldSlot, Release: plan.Old}
+	case plan.Settings.BlueGreen.KeepOld > 0:
+		return &Lease{Slot: plan.OldSlot, Release: plan.Old, Until: now.Add(plan.Settings.BlueGreen.KeepOld.D())}
+	}
+	return nil
+}
+
 // blame marks the release as failed if its own start, check or bake went
 // wrong; what a host, a balancer or a person did is not held against it.
 func (r *Report) blame(s State, rel Release) {
@@ -50,6 +64,8 @@ func (r *Report) blame(s State, rel Release) {
 		return
 	}
 	switch op := Op(s.Err.Op); {
+	case s.Err.Code == CodeFailed && s.Err.Op == "smoke_test":
+		r.Failed = []Release{rel}
 	case s.Err.Code == CodeUnhealthy && (op == OpCheck || op == OpRoute || op == OpBake), s.Err.Code == CodeFailed && op == OpStart:
 		r.Failed = []Release{rel}
 	}
@@ -59,11 +75,29 @@ func drainNotes(s State) []string {
 	var notes []string
 	plan, outcomes, _ := s.Current()
 	for i, o := range outcomes {
-		if plan.Steps[i].Op == OpDrain && o.After.TimedOut {
-			notes = append(notes, fmt.Sprintf("the %s slot still had work in flight when its drain time of %s was over", plan.Steps[i].Slot, plan.Steps[i].Hold))
+		switch step := plan.Steps[i]; {
+		case step.Op == OpDrain && o.After.TimedOut:
+			notes = append(notes, fmt.Sprintf("the %s slot still had work in flight when its drain time of %s was over", step.Slot, step.Hold))
+		case step.Op == OpIdle && o.After.TimedOut:
+			notes = append(notes, fmt.Sprintf("the %s slot still had background work when its time of %s was over", step.Slot, step.Hold))
 		}
 	}
 	return notes
+}
+
+// migrationNotes tell what ran and is not undone.
+func migrationNotes(s State) []string {
+	for i, st := range s.Plan.Steps {
+		o := s.Outcomes[i]
+		switch {
+		case st.Hook != "migrate" || o.Attempts == 0:
+		case o.Done:
+			return []string{fmt.Sprintf("migrate of %s ran to its end; it is not undone, so the schema is the new one", st.Release.Commit.Short())}
+		default:
+			return []string{fmt.Sprintf("migrate of %s was started %d times and did not end well; nothing was switched, and what it did is not undone", st.Release.Commit.Short(), o.Attempts)}
+		}
+	}
+	return nil
 }
 
 // measure sums what the balancer counted and what the front door's probes saw.

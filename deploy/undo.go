@@ -18,7 +18,9 @@ func Undo(s State) Plan {
 	plan.Release, plan.Slot, plan.Settings = s.Plan.Old, s.Plan.OldSlot, s.Plan.Settings
 	u := undoing{s: s, plan: *s.Plan}
 	if route, ok := u.began(OpRoute); ok && !u.untouchable() && s.Plan.OldSlot != "" {
-		plan.Steps = append(plan.Steps, u.checkOld(route), u.routeBack(route), u.drainNew(route))
+		plan.Steps = append(plan.Steps, u.checkOld(route), u.routeBack(route))
+		plan.Steps = append(plan.Steps, u.idled(route)...)
+		plan.Steps = append(plan.Steps, u.drainNew(route))
 	}
 	if step, ok := u.toStop(); ok {
 		plan.Steps = append(plan.Steps, u.stopNew(step))
@@ -106,6 +108,18 @@ func (u undoing) drainNew(route Step) Step {
 		Op: OpDrain, Slot: u.plan.Slot, Port: route.Port, Targets: onlyUp(route.Targets, u.plan.OldSlot),
 		Hold: u.drainTime(), Limit: u.drainTime() + Duration(time.Minute), Known: route.Known,
 	}
+}
+
+// idled tells the new release, where it was told that it is live, that it is
+// idle now.
+func (u undoing) idled(route Step) []Step {
+	for i, st := range u.plan.Steps {
+		if st.Hook == "on_live" && u.s.Outcomes[i].Attempts == 0 {
+			return nil
+		}
+	}
+	route.Op = OpHook
+	return u.plan.Settings.Hooks.OnIdle.step(route, "on_idle")
 }
 
 // drainTime is that of the plan's own drain, else the stop timeout.

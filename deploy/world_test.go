@@ -194,6 +194,21 @@ func (w *world) line(word string, args []string) error {
 		w.live.Bad = append(w.live.Bad, w.release(arg(0)).Key())
 	case "left":
 		w.live.Left = append(w.live.Left, w.release(arg(0)).Key())
+	case "hooks":
+		w.hooked()
+	case "caveat":
+		w.app.Caveats = append(w.app.Caveats, strings.Join(args, " "))
+	case "adopted":
+		w.adopts(slot)
+	case "adopted-live":
+		w.adopts(slot)
+		w.live.Release, w.live.Slot, w.live.Deploy = deploy.AdoptedRelease("shop"), slot, 2
+		w.traffic(slot)
+	case "adopted-restarted":
+		w.strange(slot, 5555, "java", "")
+	case "adopted-warm":
+		w.adopts(slot)
+		w.live.Warm = &deploy.Lease{Slot: slot, Release: deploy.AdoptedRelease("shop")}
 	case "known":
 		w.live.Known = arg(0)
 	default:
@@ -214,7 +229,7 @@ func (w *world) seen(word string, slot deploy.Slot, arg func(int) string) error 
 		w.obs.Slots[slot] = w.instances(slot, arg(1), 900)
 	case "foreign":
 		pid, err := strconv.Atoi(arg(1))
-		w.obs.Slots[slot] = []deploy.Instance{{Host: "web-1", Slot: slot, PortPID: pid, Command: arg(2)}}
+		w.strange(slot, pid, arg(2), arg(3))
 		return err
 	case "edited":
 		w.obs.Traffic.File, w.obs.Traffic.Edited = arg(0), true
@@ -226,6 +241,47 @@ func (w *world) seen(word string, slot deploy.Slot, arg func(int) string) error 
 		return fmt.Errorf("nothing here knows %q", word)
 	}
 	return nil
+}
+
+// strange puts a process of somebody else on a slot's port, on one host or all.
+func (w *world) strange(slot deploy.Slot, pid int, command, hosts string) {
+	w.obs.Slots[slot] = nil
+	for _, h := range w.env.Hosts {
+		in := deploy.Instance{Host: h.ID, Slot: slot, PortPID: pid, Command: command}
+		if pid > 0 {
+			in.PortStarted = fmt.Sprint(pid * 10)
+		}
+		if hosts == "one" && h.ID != "web-1" {
+			in = deploy.Instance{Host: h.ID, Slot: slot}
+		}
+		w.obs.Slots[slot] = append(w.obs.Slots[slot], in)
+	}
+}
+
+// adopts makes a slot hold what was adopted, as the engine recognises it.
+func (w *world) adopts(slot deploy.Slot) {
+	w.strange(slot, 4242, "java", "")
+	rel := deploy.AdoptedRelease("shop")
+	var seen []deploy.Instance
+	for _, in := range w.obs.Slots[slot] {
+		seen = append(seen, in.Adopt(rel))
+	}
+	w.live.Slots[slot] = deploy.SlotState{Release: rel, Instances: passed(seen)}
+	w.live.Good = append(w.live.Good, deploy.Past{Release: rel, Deploy: 2, At: noon().Add(-3 * time.Hour)})
+	w.obs.Slots[slot] = nil
+	for _, in := range w.live.Slots[slot].Instances {
+		in.PID, in.Started, in.Owned, in.Key, in.Passed, in.Status = 0, "", false, "", false, 0
+		w.obs.Slots[slot] = append(w.obs.Slots[slot], w.live.Recognise(in))
+	}
+}
+
+// hooked gives the app one hook of each kind.
+func (w *world) hooked() {
+	hook := func(on string, run ...string) deploy.Hook { return deploy.Hook{Run: run, On: on, Timeout: seconds(60)} }
+	w.app.Hooks = deploy.Hooks{
+		Migrate: hook(deploy.OnFirstHost, "./migrate.sh"), SmokeTest: hook(deploy.OnBot, "smoke", "{port}"),
+		OnLive: hook(deploy.OnHosts, "jobs", "on"), OnIdle: hook(deploy.OnHosts, "jobs", "off"), Idle: hook(deploy.OnHosts, "jobs", "done"),
+	}
 }
 
 func (w *world) wanted(args []string) error {

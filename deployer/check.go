@@ -26,7 +26,7 @@ func (x *effects) check(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 		if err != nil {
 			return deploy.Instance{}, err
 		}
-		g := &gate{host: h, id: id, runtime: rt, step: s, health: x.settings.Health}
+		g := &gate{observe: x.observeOne, host: h, id: id, runtime: rt, step: s, health: x.settings.Health}
 		return g.pass(ctx)
 	})
 	if err == nil {
@@ -72,6 +72,7 @@ func transient(err error) error {
 
 // gate watches one instance until it has passed or failed.
 type gate struct {
+	observe func(context.Context, Runtime, Host, deploy.HostID, deploy.Step) (deploy.Instance, error)
 	host    Host
 	id      deploy.HostID
 	runtime Runtime
@@ -194,7 +195,7 @@ func (g *gate) failed(ctx context.Context, err error) error {
 
 // look observes the instance; false when its host did not answer this time.
 func (g *gate) look(ctx context.Context) (bool, error) {
-	in, err := observeOne(ctx, g.runtime, g.host, g.id, g.step)
+	in, err := g.observe(ctx, g.runtime, g.host, g.id, g.step)
 	if passing(err) {
 		return false, nil
 	}

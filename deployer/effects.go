@@ -16,7 +16,8 @@ type effects struct {
 	settings deploy.Settings
 	drive    *drive      // nil when only looking
 	notes    chan string // holds the newest progress line
-	secrets  []string    // what references in env resolved to: masked in logs
+	hidden   sync.Mutex
+	secrets  []string // what references in env resolved to: masked in logs
 }
 
 // effects opens a plan's settings: references in what is probed are resolved.
@@ -38,11 +39,23 @@ func (e *Engine) effects(t deploy.Target, s deploy.Settings) (*effects, error) {
 		return nil, unresolved("env", err)
 	}
 	for k, v := range env {
-		if v != s.Env[k] && len(v) >= shortestSecret {
+		if v == s.Env[k] {
+			delete(env, k)
+		}
+	}
+	x.keepSecret(env)
+	return x, nil
+}
+
+// keepSecret masks these values in all that is journaled.
+func (x *effects) keepSecret(values map[string]string) {
+	x.hidden.Lock()
+	defer x.hidden.Unlock()
+	for _, v := range values {
+		if len(v) >= shortestSecret && !slices.Contains(x.secrets, v) {
 			x.secrets = append(x.secrets, v)
 		}
 	}
-	return x, nil
 }
 
 func unresolved(key string, err error) error {
@@ -62,7 +75,7 @@ func (x *effects) before(ctx context.Context, s deploy.Step) deploy.Evidence {
 		if err == nil && s.Op == deploy.OpRetire {
 			ev.Traffic, err = x.traffic(ctx, x.routeOf(s))
 		}
-	case deploy.OpRoute, deploy.OpDrain, deploy.OpAccept:
+	case deploy.OpRoute, deploy.OpDrain, deploy.OpAccept, deploy.OpAdopt:
 		ev.Traffic, err = x.traffic(ctx, s)
 	}
 	if err != nil {
@@ -110,6 +123,12 @@ func (x *effects) run(ctx context.Context, s deploy.Step) (deploy.Evidence, erro
 		return x.prune(ctx, s)
 	case deploy.OpAccept:
 		return x.accept(ctx, s)
+	case deploy.OpAdopt:
+		return x.adopt(ctx, s)
+	case deploy.OpHook:
+		return x.hook(ctx, s)
+	case deploy.OpIdle:
+		return x.idle(ctx, s)
 	}
 	return deploy.Evidence{}, &deploy.Error{Code: deploy.CodeInternal, Op: string(s.Op), Message: "no effect for this operation"}
 }
@@ -163,7 +182,7 @@ func (x *effects) balancer() (Balancer, error) {
 			}
 		}
 		if name == "local" {
-			return x.engine.Drivers.Host(deploy.Host{ID: "local", Address: "127.0.0.1", Driver: deploy.Section{Driver: "local"}})
+			return x.engine.Drivers.Host(botHost())
 		}
 		return nil, &deploy.Error{Code: deploy.CodeInvalid, Op: "open balancer", Subject: name,
 			Message: "the balancer's host " + name + " is neither local nor a host of the environment"}

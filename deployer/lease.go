@@ -9,8 +9,9 @@ import (
 	"ipublish/deploy"
 )
 
-// keepLeases asks for the stop of a warm slot when its lease runs out. Leases
-// are wall time; a change of the clock is noticed at most a minute later.
+// keepLeases asks for the stop of a warm slot when its lease runs out, and for
+// the unlock when a lock does. Both are wall time; a change of the clock is
+// noticed at most a minute later.
 func (e *Engine) keepLeases(ctx context.Context) {
 	for {
 		next, err := e.expireLeases(ctx)
@@ -36,13 +37,18 @@ var retireAttempts = []time.Duration{0, time.Minute, 5 * time.Minute, 30 * time.
 // expireLeases submits a retire for every lease that has run out and returns
 // how long to wait for the next one.
 func (e *Engine) expireLeases(ctx context.Context) (time.Duration, error) {
-	next := time.Hour
+	next := time.Minute // a lock may be made at any time
 	lives, err := e.Ledger.Lives()
 	if err != nil {
 		return time.Minute, err
 	}
 	for _, l := range lives {
-		if _, _, configured := e.Config(l.Target); l.Warm == nil || l.Active != 0 || !configured {
+		left, err := e.expireLock(ctx, l)
+		if err != nil {
+			return time.Minute, err
+		}
+		next = min(next, left)
+		if _, _, configured := e.Config(l.Target); l.Warm == nil || l.Warm.Release.Adopted() || l.Active != 0 || !configured {
 			continue
 		}
 		attempt, left := attemptDue(time.Since(l.Warm.Until.Round(0)))
@@ -55,6 +61,22 @@ func (e *Engine) expireLeases(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	return next, nil
+}
+
+// expireLock submits the unlock of a lock whose time is over, and returns how
+// long to wait for that.
+func (e *Engine) expireLock(ctx context.Context, l deploy.Live) (time.Duration, error) {
+	if l.Lock == nil || l.Lock.Until.IsZero() {
+		return time.Hour, nil
+	}
+	if left := time.Until(l.Lock.Until.Round(0)); left > 0 {
+		return min(left, time.Minute), nil
+	}
+	_, _, err := e.Ledger.Submit(ctx, deploy.Request{
+		App: l.Target.App, Env: l.Target.Env, Want: deploy.WantUnlock, Lock: l.Lock.Deploy, By: deploy.SystemActor(), At: time.Now(),
+		Key: fmt.Sprintf("unlock:%s:%d", l.Target, l.Lock.Deploy),
+	})
+	return time.Hour, err
 }
 
 // attemptDue gives the number of attempts that are due so long after a lease's

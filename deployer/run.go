@@ -138,7 +138,7 @@ func (d *drive) peek(ctx context.Context) error {
 func outcomeEvent(index int, step deploy.Step, after deploy.Evidence, err error) deploy.Event {
 	ev := deploy.Event{Kind: deploy.KindDone, Step: index, Evidence: &after}
 	if err != nil {
-		ev.Kind, ev.Err = deploy.KindFailed, stepError(err, string(step.Op), step.Subject())
+		ev.Kind, ev.Err = deploy.KindFailed, stepError(err, step.Name(), step.Subject())
 	}
 	return ev
 }

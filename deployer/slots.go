@@ -3,7 +3,6 @@ package deployer
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"ipublish/deploy"
@@ -20,11 +19,12 @@ func (x *effects) instances(ctx context.Context, s deploy.Step) ([]deploy.Instan
 		if err != nil {
 			return deploy.Instance{}, err
 		}
-		return observeOne(ctx, rt, h, id, s)
+		return x.observeOne(ctx, rt, h, id, s)
 	})
 }
 
-func observeOne(ctx context.Context, rt Runtime, h Host, id deploy.HostID, s deploy.Step) (deploy.Instance, error) {
+// observeOne looks at the slot on one host; what was adopted there is ours.
+func (x *effects) observeOne(ctx context.Context, rt Runtime, h Host, id deploy.HostID, s deploy.Step) (deploy.Instance, error) {
 	ev, err := rt.Observe(ctx, h, s)
 	if err != nil {
 		return deploy.Instance{}, err
@@ -34,16 +34,23 @@ func observeOne(ctx context.Context, rt Runtime, h Host, id deploy.HostID, s dep
 	}
 	in := ev.Instances[0]
 	in.Host, in.Slot = id, s.Slot
-	return in, nil
+	live, err := x.engine.Ledger.Live(x.target)
+	return live.Recognise(in), err
 }
 
-// start makes every host's slot run the release.
+// start makes every host's slot run the release, with its shared folders linked
+// and its environment complete.
 func (x *effects) start(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
-	var err error
-	if s.Env, err = x.environment(s); err != nil {
-		return deploy.Evidence{}, err
-	}
-	return x.onSlots(ctx, s, Runtime.Start)
+	return x.onSlots(ctx, s, func(rt Runtime, ctx context.Context, h Host, s deploy.Step) error {
+		if err := x.link(ctx, h, s); err != nil {
+			return err
+		}
+		var err error
+		if s.Env, err = x.environment(ctx, h, s); err != nil {
+			return err
+		}
+		return rt.Start(ctx, h, s)
+	})
 }
 
 // stop makes every host's slot run nothing of ours.
@@ -93,14 +100,6 @@ func (x *effects) harmless(ctx context.Context, s deploy.Step) error {
 		Message: fmt.Sprintf("%s on %s is live and not healthy (%s), so %s, which answers, is left running", live.Release.Commit.Short(), live.Slot, deploy.MessageOf(bad), s.Slot)}
 }
 
-func (x *effects) environment(s deploy.Step) (map[string]string, error) {
-	env, err := x.engine.Drivers.Resolve(maps.Clone(x.settings.Env))
-	if err != nil {
-		return nil, &deploy.Error{Code: deploy.CodeInvalid, Op: "start", Subject: s.Subject(), Err: err}
-	}
-	return env, nil
-}
-
 // onSlots does one thing to the slot of every host and observes it afterwards.
 func (x *effects) onSlots(ctx context.Context, s deploy.Step, do func(Runtime, context.Context, Host, deploy.Step) error) (deploy.Evidence, error) {
 	rt, err := x.engine.Drivers.Runtime(x.settings.Runtime)
@@ -117,7 +116,7 @@ func (x *effects) onSlots(ctx context.Context, s deploy.Step, do func(Runtime, c
 			if err := do(rt, ctx, h, s); err != nil {
 				return err
 			}
-			seen, err = observeOne(ctx, rt, h, id, s)
+			seen, err = x.observeOne(ctx, rt, h, id, s)
 			return err
 		})
 		return seen, err

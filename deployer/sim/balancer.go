@@ -24,7 +24,7 @@ type Balancer struct{ W *World }
 // Route implements deployer.Balancer.
 func (b Balancer) Route(ctx context.Context, s deploy.Step) error {
 	return b.W.call(ctx, "balancer", func() error {
-		return b.W.act(s, []deploy.Op{deploy.OpRoute, deploy.OpDrain}, func() error { return b.route(s) })
+		return b.W.act(s, []deploy.Op{deploy.OpRoute, deploy.OpDrain, deploy.OpAdopt}, func() error { return b.route(s) })
 	})
 }
 

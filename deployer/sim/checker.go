@@ -81,7 +81,7 @@ func (w *World) checkGate(s deploy.Step, addr string) {
 	switch {
 	case p == nil:
 		w.violate("I3 gate: %s gets traffic and nothing was started there", addr)
-	case p.foreign:
+	case p.foreign && !s.Release.Adopted():
 		w.violate("I4 identity: %s of a foreign process gets traffic", addr)
 	case p.key != s.Release.Key():
 		w.violate("I4 identity: %s runs %s and gets traffic as %s", addr, p.key, s.Release.Key())
@@ -101,7 +101,7 @@ func (w *World) checkGate(s deploy.Step, addr string) {
 func (w *World) held(s deploy.Step, p *process) bool {
 	st, live := w.Journal(s.Deploy)
 	plan, _, undoing := st.Current()
-	if undoing || plan == nil || live.Slot == s.Slot {
+	if undoing || plan == nil || live.Slot == s.Slot || s.Op == deploy.OpAdopt {
 		return true
 	}
 	started := slices.ContainsFunc(plan.Steps, func(st deploy.Step) bool { return st.Op == deploy.OpStart })
@@ -156,7 +156,7 @@ func (w *World) Done(s deploy.Step, p deploy.Settings, live deploy.Live) {
 	switch s.Op {
 	case deploy.OpCheck:
 		w.checkPassed(s, p)
-	case deploy.OpRoute:
+	case deploy.OpRoute, deploy.OpAdopt:
 		w.checkRouted(s, p, live)
 	case deploy.OpBake:
 		w.checkBaked()
@@ -186,7 +186,7 @@ func (w *World) checkRouted(s deploy.Step, p deploy.Settings, live deploy.Live) 
 	case w.hands.moved || w.hands.edited:
 	case !maps.Equal(want, w.up):
 		w.violate("I6 verified switch: the journal says that %v have traffic, but %v have it", inUse(want), inUse(w.up))
-	case p.Verify != nil && w.doorPasses < doorProbes:
+	case s.Op == deploy.OpRoute && p.Verify != nil && w.doorPasses < doorProbes:
 		w.violate("I6 verified switch: done after %d good answers of the front door", w.doorPasses)
 	case live.Known != hash(w.file):
 		w.violate("I7 whole config: the journal does not know the file as it is")

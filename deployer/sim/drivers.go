@@ -26,7 +26,11 @@ type Drivers struct{ W *World }
 
 // Host implements deployer.Drivers.
 func (d Drivers) Host(h deploy.Host) (deployer.Host, error) {
-	return host{d.W, d.W.machines[h.ID]}, nil
+	m, ok := d.W.machines[h.ID]
+	if !ok {
+		m = &machine{id: h.ID} // the bot's own
+	}
+	return host{d.W, m}, nil
 }
 
 // Runtime implements deployer.Drivers.
@@ -69,12 +73,30 @@ func (h host) Run(ctx context.Context, argv []string, _ io.Reader) ([]byte, erro
 				return err
 			}
 			h.prune(args[0], args[1:])
+		case strings.Contains(text, "end of env"):
+			return h.hook(args[1], args[2])
 		default:
 			return fmt.Errorf("the simulated host does not know this script: %.60s", text)
 		}
 		return nil
 	})
 	return out, err
+}
+
+// hook runs a program of the user's in a release's folder.
+func (h host) hook(name, dir string) error {
+	if dir != "/" && h.m.dirs[dir] == "" {
+		h.w.violate("hook: %s runs in %s on %s, which does not hold it", name, dir, h.m.id)
+	}
+	err := h.w.refused(deploy.Op(name))
+	if name == "idle" && time.Now().Before(h.w.hands.busy) {
+		err = errors.New("busy")
+	}
+	if err != nil {
+		return &deploy.Error{Code: deploy.CodeFailed, Op: "run", Subject: string(h.m.id), Err: &deployer.ExitError{Code: 1, Stderr: err.Error()}}
+	}
+	h.w.hands.hooks[name]++
+	return nil
 }
 
 func (h host) prune(root string, keep []string) {
@@ -211,7 +233,7 @@ func (r Runtime) observe(m *machine, s deploy.Step, in *deploy.Instance) {
 		return
 	}
 	if p.foreign {
-		in.PortPID, in.Command = p.pid, "nc -l"
+		in.PortPID, in.PortStarted, in.Command = p.pid, strconv.FormatInt(p.born.UnixNano(), 10), "java"
 		return
 	}
 	in.PID, in.Started, in.Key, in.Release = p.pid, strconv.FormatInt(p.born.UnixNano(), 10), p.key, p.sha

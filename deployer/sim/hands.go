@@ -12,7 +12,9 @@ import (
 type hands struct {
 	outage   span                 // every process answers 500 then
 	cut      map[string]time.Time // fakes that cannot be reached until then
-	refusals map[deploy.Op]int    // calls to refuse for good
+	refusals map[deploy.Op]int    // calls to refuse for good; hooks by their name
+	hooks    map[string]int       // runs of hooks
+	busy     time.Time            // the idle hook says no until then
 	lost     int                  // routes to lose
 	shut     bool                 // the front door fails whatever is behind it
 	moved    bool                 // a person moved traffic
@@ -20,16 +22,38 @@ type hands struct {
 }
 
 func newHands() hands {
-	return hands{cut: map[string]time.Time{}, refusals: map[deploy.Op]int{}}
+	return hands{cut: map[string]time.Time{}, refusals: map[deploy.Op]int{}, hooks: map[string]int{}}
 }
 
-// Occupy puts a foreign process on a port of a host.
+// Occupy puts a foreign process that answers on a port of a host, in the place
+// of what was there.
 func (w *World) Occupy(host deploy.HostID, port int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := w.machines[host]
 	m.pids++
-	m.procs[port] = &process{pid: m.pids, born: time.Now(), foreign: true}
+	m.procs[port] = &process{pid: m.pids, born: time.Now(), foreign: true, key: deploy.AdoptedRelease("shop").Key(), outage: &w.hands.outage}
+}
+
+// Vacate ends the foreign process on a port of a host, as its owner does.
+func (w *World) Vacate(host deploy.HostID, port int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.machines[host].procs, port)
+}
+
+// Ran is how often a hook was run to its end, on all hosts.
+func (w *World) Ran(hook string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hands.hooks[hook]
+}
+
+// BusyFor makes the idle hook say that there is background work, for so long.
+func (w *World) BusyFor(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hands.busy = time.Now().Add(d)
 }
 
 // Kill ends what runs on a port of every host, now.

@@ -25,7 +25,7 @@ func (r *rig) retire(t *testing.T) {
 	for end := time.Now().Add(40 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Second) {
 		r.tend(t)
 		live, err := r.store.Live(target)
-		if err == nil && live.Active == 0 && (live.Warm == nil || time.Now().After(live.Warm.Until.Add(10*time.Minute)) && !r.world.Serves()) {
+		if err == nil && live.Active == 0 && (live.Warm == nil || live.Warm.Release.Adopted() || time.Now().After(live.Warm.Until.Add(10*time.Minute)) && !r.world.Serves()) {
 			return
 		}
 	}
@@ -73,6 +73,9 @@ func (r *rig) judge(t *testing.T) result {
 func (r *rig) kept(live deploy.Live) []string {
 	var dirs []string
 	for _, past := range live.Good[:min(len(live.Good), r.app.Keep)] {
+		if past.Release.Adopted() {
+			continue
+		}
 		dirs = append(dirs, path.Join("/srv/ipublish/shop/production/releases", past.Release.Key()))
 	}
 	return dirs

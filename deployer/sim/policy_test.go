@@ -30,8 +30,9 @@ func policyScenarios() []scenario {
 		{"a left release is pushed again", func(t *testing.T, r *rig) {
 			r.second(t)
 			r.end(t, r.rollback(t))
+			r.unlock(t)
 			r.push(t, 2)
-		}, []deploy.Ending{ok, ok, ok, failed}},
+		}, []deploy.Ending{ok, ok, ok, ok, failed}},
 		{"a rollback whose target fails", func(t *testing.T, r *rig) {
 			r.second(t)
 			r.retire(t)

@@ -154,6 +154,7 @@ func (r *rig) start(t *testing.T) {
 		Config: func(t deploy.Target) (deploy.App, deploy.Environment, bool) {
 			return r.app, r.app.Environments[0], t == target && !r.gone.Load()
 		},
+		Targets: func() []deploy.Target { return []deploy.Target{target} }, History: st,
 		Authorize: func(deploy.Request) *deploy.Error { return nil }, Log: r.log,
 	}
 	if r.mutate != nil {
@@ -271,6 +272,7 @@ func (r *rig) order(t *testing.T, id deploy.ID, kind deploy.Kind) bool {
 
 // settle lets the faults stop and acts as the human that stuck deploys call for.
 func (r *rig) settle(t *testing.T) {
+	r.unlock(t)
 	ended := func(st deploy.State) bool { return st.Ended() }
 	quiet := func(st deploy.State) bool { return st.Ended() || st.Phase == deploy.PhaseStuck }
 	for id := deploy.ID(1); r.exists(t, id); id++ {
@@ -294,6 +296,11 @@ func (r *rig) settle(t *testing.T) {
 	}
 	r.world.FaultsUntil(time.Now())
 	r.retire(t)
+}
+
+// unlock is what a person does when nothing holds deploys back any more.
+func (r *rig) unlock(t *testing.T) {
+	r.until(t, r.submit(t, deploy.Request{Want: deploy.WantUnlock}), time.Minute, deploy.State.Ended)
 }
 
 // exists reports whether the deploy was ever accepted; numbers have no gaps here.

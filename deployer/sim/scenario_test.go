@@ -145,7 +145,8 @@ func plainScenarios() []scenario {
 
 // scenarios are all stories with a known end.
 func scenarios() []scenario {
-	return slices.Concat(plainScenarios(), sickScenarios(), switchScenarios(), policyScenarios(), leaseScenarios(), heldScenarios())
+	return slices.Concat(plainScenarios(), sickScenarios(), switchScenarios(), policyScenarios(), leaseScenarios(), heldScenarios(),
+		adoptScenarios(), hookScenarios(), lockScenarios())
 }
 
 func (r *rig) cancelWhen(t *testing.T, phase deploy.Phase) {
@@ -171,7 +172,9 @@ func wild(seed uint64) scenario {
 }
 
 func (r *rig) anything(t *testing.T, rnd *rand.Rand, i int) {
-	switch rnd.IntN(12) {
+	switch rnd.IntN(13) {
+	case 12:
+		r.submit(t, deploy.Request{Want: deploy.WantLock, Reason: "a story", For: deploy.Duration(time.Minute)})
 	case 0:
 		r.rollback(t)
 	case 1:

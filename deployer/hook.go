@@ -1,0 +1,167 @@
+package deployer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ipublish/deploy"
+)
+
+// hookScript runs one program of the user's: $1 the slot's folder, $2 the
+// hook's name, $3 the folder to run in, then argv; the environment comes as
+// shell text on standard input and is proven whole by its last line. A run
+// whose caller was lost may still be under way: it is waited for, never joined.
+const hookScript = `
+end='# end of env'
+env=$(cat)
+case $env in *"$end") ;; *) echo 'the connection broke before the program began' >&2; exit 75 ;; esac
+home=$1 name=$2 dir=$3
+shift 3
+born() { [ -r "/proc/$1/stat" ] && sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+[ -d "$home" ] || (umask 027; mkdir -p -- "$home") || exit 1
+mark=$home/hook-$name
+while [ -s "$mark" ] && read -r pid start <"$mark" && [ "$pid" != $$ ] && [ "$(born "$pid")" = "$start" ]; do
+  sleep 0.2 2>/dev/null || sleep 1
+done
+printf '%s %s\n' $$ "$(born $$)" >"$mark" || exit 1
+cd -- "$dir" || exit 1
+eval "$env"
+case $1 in
+*/*) [ -f "$1" ] && [ -x "$1" ] || { echo "$1 is not a program in $dir" >&2; exit 127; } ;;
+*) command -v "$1" >/dev/null || { echo "$1 is not a program on the PATH" >&2; exit 127; } ;;
+esac
+exec "$@" </dev/null >&2
+`
+
+// The exit status of a shell that finds no program to run.
+const exitNoProgram = 127
+
+// hook runs the user's program to its end, on every host of the step at once.
+func (x *effects) hook(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
+	err := x.onHookHosts(ctx, s, func(ctx context.Context, h Host) error {
+		return retry(ctx, func(ctx context.Context) error { return x.hookOn(ctx, h, s) })
+	})
+	return deploy.Evidence{}, err
+}
+
+// idle asks the user's program until it says on every host that there is no
+// background work, or the step's time is over, which is recorded.
+func (x *effects) idle(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
+	over, cancel := context.WithTimeout(ctx, s.Hold.D())
+	defer cancel()
+	for pause := time.Second; ; pause = min(2*pause, 15*time.Second) {
+		_, err := x.hook(over, s)
+		switch {
+		case err == nil:
+			return deploy.Evidence{}, nil
+		case ctx.Err() != nil:
+			return deploy.Evidence{}, ctx.Err()
+		case over.Err() == nil && !busy(err):
+			return deploy.Evidence{}, err
+		case !wait(over, pause):
+			return deploy.Evidence{TimedOut: ctx.Err() == nil}, ctx.Err()
+		}
+	}
+}
+
+// busy reports whether the program ran and said that there is work.
+func busy(err error) bool {
+	var exit *ExitError
+	return errors.As(err, &exit) && exit.Code > 0 && exit.Code < exitNoProgram-1
+}
+
+// onHookHosts does work where the step's hook runs.
+func (x *effects) onHookHosts(ctx context.Context, s deploy.Step, do func(context.Context, Host) error) error {
+	if s.On == deploy.OnBot {
+		h, err := x.engine.Drivers.Host(botHost())
+		if err != nil {
+			return err
+		}
+		return do(ctx, h)
+	}
+	_, err := eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (struct{}, error) {
+		h, err := x.host(id)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, do(ctx, h)
+	})
+	return err
+}
+
+// botHost is the bot's own machine.
+func botHost() deploy.Host {
+	return deploy.Host{ID: "local", Address: "127.0.0.1", Driver: deploy.Section{Driver: "local"}}
+}
+
+func (x *effects) hookOn(ctx context.Context, h Host, s deploy.Step) error {
+	env, dir, home, err := x.hookPlace(ctx, h, s)
+	if err != nil {
+		return err
+	}
+	_, err = h.Run(ctx, script(hookScript, append([]string{home, s.Hook, dir}, filled(s)...)...), strings.NewReader(shellText(env)))
+	var exit *ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	return &deploy.Error{Code: deploy.CodeFailed, Op: s.Hook, Subject: s.Subject(), Err: err, Log: strings.TrimSpace(exit.Stderr),
+		Message: fmt.Sprintf("the hook %s (%s) ended with exit status %d", s.Hook, s.Run[0], exit.Code)}
+}
+
+// hookPlace is what the program finds around it: beside the bot there is no
+// release and no env_file.
+func (x *effects) hookPlace(ctx context.Context, h Host, s deploy.Step) (env map[string]string, dir, home string, err error) {
+	dir, home = s.Dir, s.Home
+	if s.On == deploy.OnBot {
+		dir, home = "/", x.engine.BotDir+s.Home
+		env, err = x.engine.Drivers.Resolve(x.settings.Env)
+		env = maps.Clone(env)
+	} else {
+		env, err = x.environment(ctx, h, s)
+	}
+	if err != nil {
+		return nil, "", "", err
+	}
+	if env == nil {
+		env = map[string]string{}
+	}
+	env["PORT"], env["RELEASE"], env["SLOT"] = strconv.Itoa(s.Port), s.Release.Commit.SHA, string(s.Slot)
+	env["APP"], env["ENVIRONMENT"] = x.target.App, x.target.Env
+	return env, dir, home, nil
+}
+
+// filled is the step's argv with its placeholders replaced.
+func filled(s deploy.Step) []string {
+	r := strings.NewReplacer("{port}", strconv.Itoa(s.Port), "{slot}", string(s.Slot), "{release}", s.Release.Commit.SHA,
+		"{short}", s.Release.Commit.Short(), "{dir}", s.Dir, "{home}", s.Home)
+	out := make([]string, len(s.Run))
+	for i, word := range s.Run {
+		out[i] = r.Replace(word)
+	}
+	return out
+}
+
+// shellText sets an environment and does nothing else.
+func shellText(env map[string]string) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(env[name], "'", `'\''`))
+	}
+	b.WriteString("# end of env\n")
+	return b.String()
+}
+
+// saidBy is what a program said on its way out.
+func saidBy(err error) string {
+	var exit *ExitError
+	if errors.As(err, &exit) && strings.TrimSpace(exit.Stderr) != "" {
+		return strings.TrimSpace(exit.Stderr)
+	}
+	return deploy.MessageOf(err)
+}
