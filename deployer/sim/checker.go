@@ -125,6 +125,9 @@ func (w *World) checkStop(s deploy.Step, addr string, p *process) {
 	case s.Slot != live.Slot && !w.serves() && w.count(w.up, now.Add(-longestStop)) == 0:
 		w.violate("I26 do no harm: %s is stopped while nothing else is healthy", addr)
 	}
+	if s.Slot != live.Slot && now.Before(w.hands.busy) {
+		w.violate("idle: %s is stopped while it says that it has background work", addr)
+	}
 	if until := w.leases[s.Slot]; st.Request.Want == deploy.WantRetire && now.Before(until) {
 		w.violate("lease: %s is retired %s before its time", addr, until.Sub(now))
 	}

@@ -276,7 +276,10 @@ func (r *rig) settle(t *testing.T) {
 	ended := func(st deploy.State) bool { return st.Ended() }
 	quiet := func(st deploy.State) bool { return st.Ended() || st.Phase == deploy.PhaseStuck }
 	for id := deploy.ID(1); r.exists(t, id); id++ {
-		r.until(t, id, 20*time.Minute, quiet)
+		if !r.until(t, id, 20*time.Minute, quiet) {
+			r.unlock(t) // a rollback that ended after the first unlock
+			r.until(t, id, 20*time.Minute, quiet)
+		}
 		if r.until(t, id, time.Second, ended) {
 			continue
 		}

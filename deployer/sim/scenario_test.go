@@ -163,6 +163,12 @@ func wild(seed uint64) scenario {
 		rnd := rand.New(rand.NewPCG(seed, 77))
 		r.keepOld([]time.Duration{30 * time.Second, 0, 5 * time.Second, 2 * time.Minute}[seed%7%4])
 		r.app.Keep = 2 + int(seed%11%2)
+		if seed%5 == 2 {
+			r.hooked()
+		}
+		if seed%13 == 3 {
+			r.running(8080)
+		}
 		r.release(1, healthy)
 		r.push(t, 1)
 		for i := 2; i < 3+rnd.IntN(4); i++ {

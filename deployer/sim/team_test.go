@@ -123,8 +123,12 @@ func hookScenarios() []scenario {
 		{"background work is waited for", func(t *testing.T, r *rig) {
 			r.hooked()
 			r.keepOld(0)
-			r.world.BusyFor(40 * time.Second)
-			r.second(t)
+			r.first(t)
+			r.release(2, healthy)
+			id := r.push(t, 2)
+			r.reach(t, id, deploy.OpBake)
+			r.world.BusyFor(20 * time.Second)
+			r.end(t, id)
 		}, []deploy.Ending{ok, ok}},
 		{"a rollback migrates nothing", func(t *testing.T, r *rig) {
 			r.hooked()
