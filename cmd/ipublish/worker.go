@@ -54,6 +54,7 @@ func (l layout) control() string     { return filepath.Join(string(l), "ipublish
 func (l layout) proxySocket() string { return filepath.Join(string(l), "proxy.sock") }
 func (l layout) proxyState() string  { return filepath.Join(string(l), "proxy.json") }
 func (l layout) proxyLog() string    { return filepath.Join(string(l), "proxy.log") }
+func (l layout) hooks() string       { return filepath.Join(string(l), "hooks") }
 func (l layout) source() string      { return filepath.Join(string(l), "source") }
 
 // newWorker opens the state folder and puts the parts together; nothing runs yet.
@@ -78,7 +79,7 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) (*work
 		return nil, err
 	}
 	w.engine = deployer.New(deployer.Options{
-		Journal: w.store, Ledger: w.store, Drivers: w.drivers, Source: workshop, Artifacts: workshop, Front: deployer.FrontDoor{},
+		Journal: w.store, Ledger: w.store, History: w.store, Targets: w.targets, BotDir: where.hooks(), Drivers: w.drivers, Source: workshop, Artifacts: workshop, Front: deployer.FrontDoor{},
 		Config: func(t deploy.Target) (deploy.App, deploy.Environment, bool) { return w.config.Load().Environment(t) },
 		Authorize: func(r deploy.Request) *deploy.Error {
 			if revives(r) {
@@ -235,6 +236,7 @@ func (w *worker) run(ctx context.Context, listeners []net.Listener) error {
 	}
 	w.part("revival", func() error { return w.revive(ctx) })
 	w.part("engine", func() error { return w.engine.Run(ctx) })
+	w.part("missed pushes", func() error { return w.tellMissed(ctx) })
 	w.part("notifier", func() error { return w.notifier.Run(ctx) })
 	w.part("bot", func() error { return w.server.Run(ctx) })
 	var err error
