@@ -162,11 +162,6 @@ func TestASecretInAFileThatOthersCanReadIsRefused(t *testing.T) {
 	t.Setenv("CONFIG_TEST_SECRET", "0123456789abcdef")
 	robot := "chat: { dingtalk: { webhooks: { ops: { url: %, keyword: x } } } }\n"
 	for name, c := range map[string]struct{ text, key string }{
-		"env":              {with(t, "runtime:\n", "env: { DB_PASSWORD: hunter22 }\n    runtime:\n"), "apps.shop.env.DB_PASSWORD"},
-		"a data source":    {with(t, "runtime:\n", "env: { DSN: \"x://me:pw@db/x\" }\n    runtime:\n"), "apps.shop.env.DSN"},
-		"build env":        {with(t, "runtime:\n", "build: { env: { NPM_TOKEN: abc } }\n    runtime:\n"), "apps.shop.build.env.NPM_TOKEN"},
-		"a health header":  {with(t, "runtime:\n", "health: { headers: { Authorization: Bearer abc } }\n    runtime:\n"), "apps.shop.health.headers.Authorization"},
-		"a verify header":  {with(t, "hosts:", "verify: { url: http://127.0.0.1/, headers: { Cookie: a=b } }\n        hosts:"), "verify.headers.Cookie"},
 		"a repository":     {with(t, "https://git", "https://me:hunter22@git"), "apps.shop.repository"},
 		"a robot's URL":    {strings.Replace(robot, "%", "https://oapi.example.com/robot/send?access_token=abc", 1) + whole, "chat.dingtalk.webhooks.ops.url"},
 		"a token":          {"server: { tokens: { ci: 0123456789abcdef } }\n" + whole, "server.tokens.ci"},
@@ -190,6 +185,65 @@ func TestASecretInAFileThatOthersCanReadIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestASecretThatWouldBeJournaledIsRefusedWhoeverCanReadTheFile(t *testing.T) {
+	t.Setenv("CONFIG_TEST_SECRET", "0123456789abcdef")
+	in := func(text string) string { return with(t, "runtime:\n", text+"\n    runtime:\n") }
+	for text, key := range map[string]string{
+		in("env: { DB_PASSWORD: hunter22 }"):                                                                   "apps.shop.env.DB_PASSWORD",
+		in("env: { DSN: \"x://me:hunter22@db/x\" }"):                                                           "apps.shop.env.DSN",
+		in("build: { env: { NPM_TOKEN: hunter22 } }"):                                                          "apps.shop.build.env.NPM_TOKEN",
+		in("health: { headers: { Authorization: Bearer hunter22 } }"):                                          "apps.shop.health.headers.Authorization",
+		with(t, "hosts:", "verify: { url: http://127.0.0.1/, headers: { Cookie: hunter22 } }\n        hosts:"): "verify.headers.Cookie",
+	} {
+		refused(t, text, key, "journaled", "${NAME}")
+		if _, err := Load(written(t, text), open{}); strings.Contains(err.Error(), "hunter22") {
+			t.Errorf("%v tells the secret", err)
+		}
+	}
+	loaded(t, in("env: { DB_PASSWORD: ${CONFIG_TEST_SECRET}, TOKEN_TTL: 3600, USE_TOKEN: true, KEYBOARD: qwertz }"))
+}
+
+func TestHooksAndSharedFoldersAreRead(t *testing.T) {
+	in := func(text string) string { return with(t, "runtime:\n", text+"\n    runtime:\n") }
+	c := loaded(t, in("hooks: { migrate: { run: [./m.sh, \"{port}\"] }, idle: { run: [idle], on: bot, timeout: 10m } }\n    shared: [{ path: /data/up, to: \"{dir}/up\" }]\n    env_file: /etc/shop.env"))
+	h := c.Apps[0].Hooks
+	if h.Migrate.On != deploy.OnFirstHost || h.Migrate.Timeout.D() != 5*time.Minute || h.Idle.On != deploy.OnBot || h.Idle.Timeout.D() != 10*time.Minute || !h.OnLive.Absent() {
+		t.Errorf("the hooks are %+v", h)
+	}
+	for text, parts := range map[string][]string{
+		"hooks: { migrat: { run: [x] } }":                  {"apps.shop.hooks.migrat", "migrate"},
+		"hooks: { migrate: { run: [] } }":                  {"apps.shop.hooks.migrate.run", "it is missing"},
+		"hooks: { migrate: { run: [x, \"{host}\"] } }":     {"{host}", "{port}"},
+		"hooks: { migrate: { run: [x], on: everywhere } }": {"everywhere", "first_host"},
+		"hooks: { migrate: { run: [x], timeout: 0s } }":    {"more than zero"},
+		"shared: [{ path: data, to: \"{dir}/x\" }]":        {"absolute"},
+		"shared: [{ path: /data, to: /srv/x }]":            {"{dir}/"},
+		"shared: [{ path: /data, to: \"{dir}/../x\" }]":    {"without .."},
+		"env_file: shop.env":                               {"absolute"},
+		"poll: 1s":                                         {"at least 10s"},
+		"build: { wait: 5m }":                              {"artifact_url"},
+	} {
+		refused(t, in(text), parts...)
+	}
+}
+
+func TestTransportsFollowFromWhatIsConfigured(t *testing.T) {
+	secret := "0123456789abcdef"
+	auto := with(t, "hosts:", "branch: main\n        auto_deploy: true\n        hosts:")
+	c := loaded(t, "chat: { slack: { bot_token: xoxb-1, app_token: xapp-1 }, dingtalk: { client_id: a, client_secret: "+secret+" } }\n"+auto)
+	if c.Slack.Transport != TransportSocket || c.DingTalk.Transport != TransportStream || c.Apps[0].Poll.D() != time.Minute || c.Slack.Language != "en" {
+		t.Errorf("without an address: %+v, %+v, poll %s", c.Slack, c.DingTalk, c.Apps[0].Poll)
+	}
+	c = loaded(t, "server: { public_url: https://bot.example.com }\nchat: { slack: { signing_secret: "+secret+", language: zh }, dingtalk: { client_id: a, client_secret: "+secret+" } }\n"+auto)
+	if c.Slack.Transport != TransportHTTP || c.DingTalk.Transport != TransportHTTP || c.Apps[0].Poll != 0 || c.Slack.Language != "zh" {
+		t.Errorf("with an address: %+v, %+v, poll %s", c.Slack, c.DingTalk, c.Apps[0].Poll)
+	}
+	refused(t, "chat: { slack: { transport: socket, bot_token: xoxb-1 } }\n"+whole, "chat.slack.app_token")
+	refused(t, "chat: { slack: { transport: carrier-pigeon } }\n"+whole, "carrier-pigeon", "socket")
+	refused(t, "chat: { dingtalk: { transport: stream, webhooks: {} } }\n"+whole, "client_id")
+	refused(t, "chat: { slack: { app_token: xapp-1, language: fr } }\n"+whole, "fr", "zh")
 }
 
 func TestTheStateFolderIsReadFromAFileThatIsNotValidOtherwise(t *testing.T) {

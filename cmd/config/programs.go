@@ -12,9 +12,10 @@ import (
 	"ipublish/deploy"
 )
 
+// braces finds what looks like a placeholder.
 var braces = regexp.MustCompile(`\{[a-z_]+\}`)
 
-// bracesKnown may stand in a hook's argv.
+// bracesKnown are those that may stand in a hook's argv.
 var bracesKnown = []string{"{port}", "{slot}", "{release}", "{short}", "{dir}", "{home}"}
 
 // programs reads the hooks: a deploy's fixed points where the user's own
