@@ -18,6 +18,7 @@ const (
 	burst       = 1000
 	connections = 64
 	pushBytes   = 10 << 10
+	intakeGoal  = 250 * time.Millisecond
 )
 
 func TestABurstOfAThousandPushesIsAcknowledgedInTimeAndKeptOverKillMinus9(t *testing.T) {
@@ -25,15 +26,7 @@ func TestABurstOfAThousandPushesIsAcknowledgedInTimeAndKeptOverKillMinus9(t *tes
 	r.serve()
 	r.api.ends(r.push(behaviour{Version: "v1"}), deploy.Succeeded)
 
-	calm := newBurst("calm")
-	calm.send(r, nil)
-	if n := len(calm.acked()); n != burst {
-		t.Errorf("%d of %d pushes were acknowledged: %v", n, burst, calm.refusals())
-	}
-	t.Logf("without a kill: %s", calm)
-	if p99 := calm.quantile(0.99); p99 > time.Second {
-		t.Errorf("p99 is %s, want less than 1s (the goal is 250ms)", p99)
-	}
+	calm := r.calmBurst()
 
 	cut := newBurst("cut")
 	cut.send(r, func(acked int) {
@@ -54,6 +47,28 @@ func TestABurstOfAThousandPushesIsAcknowledgedInTimeAndKeptOverKillMinus9(t *tes
 	}
 	r.mustKeep(calm, cut)
 	mustServe(t, r.frontURL(), "v1")
+}
+
+// calmBurst wants a thousand pushes to be acknowledged with a p99 below the
+// goal; a machine that is busy with something else has three tries.
+func (r *rig) calmBurst() *pushes {
+	r.t.Helper()
+	for try := 1; ; try++ {
+		calm := newBurst(fmt.Sprintf("calm-%d", try))
+		calm.send(r, nil)
+		if n := len(calm.acked()); n != burst {
+			r.t.Errorf("%d of %d pushes were acknowledged: %v", n, burst, calm.refusals())
+		}
+		r.t.Logf("without a kill: %s", calm)
+		p99 := calm.quantile(0.99)
+		if p99 < intakeGoal {
+			return calm
+		}
+		if try == 3 {
+			r.t.Errorf("p99 is %s, want less than %s", p99, intakeGoal)
+			return calm
+		}
+	}
 }
 
 // mustKeep wants every acknowledged delivery to be exactly one deploy, and each
