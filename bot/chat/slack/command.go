@@ -23,8 +23,12 @@ const (
 
 // Command implements bot.Chat for a slash command. Slack's certificate probe
 // (ssl_check=1) need not be signed and asks for nothing: deploy.CodeNotFound, as
-// for a command of another name, which comes back with its asker.
+// for a command of another name, which comes back with its asker. With the
+// socket transport every request is refused: there is no secret to prove it by.
 func (c *Chat) Command(r *http.Request, body []byte) (deploy.Command, error) {
+	if c.transport == transportSocket {
+		return deploy.Command{}, refused("commands come by Slack's socket here, not by HTTP: chat.slack.transport is socket")
+	}
 	if string(body) == "ssl_check=1" || strings.HasPrefix(string(body), "ssl_check=1&") {
 		return deploy.Command{}, nothing("a certificate probe of Slack")
 	}
@@ -38,6 +42,12 @@ func (c *Chat) Command(r *http.Request, body []byte) (deploy.Command, error) {
 	if form.Get("ssl_check") == "1" {
 		return deploy.Command{}, nothing("a certificate probe of Slack")
 	}
+	return c.decode(form)
+}
+
+// decode reads the fields of a slash command, which are the same by HTTP and by
+// socket.
+func (c *Chat) decode(form url.Values) (deploy.Command, error) {
 	cmd, err := readCommand(form)
 	if err == nil && c.command != "" && form.Get("command") != c.command {
 		err = nothing("the command " + hostile.Line(form.Get("command"), 40) + " is not ours: chat.slack.command is " + c.command)

@@ -109,3 +109,43 @@ func failed(op, subject, said string) error {
 	return &deploy.Error{Code: deploy.CodeFailed, Op: op, Subject: subject,
 		Message: "Slack refused the message: " + hostile.Line(said, 100)}
 }
+
+// explainOpen says what to do when no connection for the socket can be had.
+func explainOpen(ctx context.Context, err error) error {
+	var limited *slackapi.RateLimitedError
+	var status slackapi.StatusCodeError
+	var se slackapi.SlackErrorResponse
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &limited):
+		after := max(limited.RetryAfter, time.Second)
+		return unopened(deploy.CodeUnavailable, &bot.Throttled{After: after}, fmt.Sprintf("Slack asks to wait %s before the next connection", after))
+	case errors.As(err, &se):
+		return refusedOpen(se)
+	case errors.As(err, &status):
+		return unopened(deploy.CodeUnavailable, nil, fmt.Sprintf("Slack opens no connection (%s); it is tried again", hostile.Line(status.Status, 60)))
+	}
+	return hostile.Unreachable(ctx, "Slack", err)
+}
+
+// refusedOpen explains the error codes of apps.connections.open.
+func refusedOpen(se slackapi.SlackErrorResponse) error {
+	switch se.Err {
+	case "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "user_removed_from_team", "team_disabled":
+		return unopened(deploy.CodeRefused, se, "Slack does not accept chat.slack.app_token: generate a new one with the scope connections:write under Basic Information, App-Level Tokens, of the app at api.slack.com/apps; until then no command arrives")
+	case "not_allowed_token_type":
+		return unopened(deploy.CodeRefused, se, "chat.slack.app_token is a token of another kind: it must be the app-level token xapp-… from Basic Information, App-Level Tokens, not the bot's; until then no command arrives")
+	case "missing_scope", "no_permission":
+		return unopened(deploy.CodeRefused, se, "chat.slack.app_token lacks the scope connections:write: generate a new one with it under Basic Information, App-Level Tokens, of the app at api.slack.com/apps; until then no command arrives")
+	case "ratelimited", "rate_limited":
+		return unopened(deploy.CodeUnavailable, &bot.Throttled{After: time.Minute}, "Slack asks to wait a minute before the next connection")
+	case "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org":
+		return unopened(deploy.CodeUnavailable, se, fmt.Sprintf("Slack opens no connection (%s); it is tried again", se.Err))
+	}
+	return unopened(deploy.CodeRefused, se, fmt.Sprintf("Slack opens no connection (%s): look whether Socket Mode is on in the app's settings at api.slack.com/apps; until then no command arrives", hostile.Line(se.Err, 60)))
+}
+
+func unopened(code deploy.Code, cause error, message string) error {
+	return &deploy.Error{Code: code, Op: "open", Subject: "slack socket", Message: message, Err: cause}
+}

@@ -1,7 +1,7 @@
 package slack
 
 import (
-	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -30,59 +30,87 @@ const (
 	RepliesWithin = 30 * time.Minute
 )
 
-// Config is the section chat.slack of the configuration, as far as the HTTP
-// transport needs it.
+// The transports by which commands come.
+const (
+	transportHTTP   = "http"
+	transportSocket = "socket"
+)
+
+// Config is the section chat.slack of the configuration.
 type Config struct {
-	SigningSecret string           `json:"signing_secret"`
-	BotToken      string           `json:"bot_token"`
-	Command       string           `json:"command"` // "/ipub"; empty: any
-	APIURL        string           `json:"api_url"` // empty: Slack's own
-	Now           func() time.Time `json:"-"`       // nil: time.Now
+	Transport     string           `json:"transport"`      // "socket" or "http"; empty: "http"
+	SigningSecret string           `json:"signing_secret"` // http: proves requests; socket: not looked at
+	BotToken      string           `json:"bot_token"`      // "xoxb-…"
+	AppToken      string           `json:"app_token"`      // "xapp-…"; socket: opens connections
+	Command       string           `json:"command"`        // "/ipub"; empty: any
+	APIURL        string           `json:"api_url"`        // empty: Slack's own
+	Now           func() time.Time `json:"-"`              // nil: time.Now
+	Log           *slog.Logger     `json:"-"`              // of the socket transport; nil: discarded
+	Pace          Pace             `json:"-"`              // of the socket transport
 }
 
 // Chat is one Slack app in one workspace. It is a bot.Chat, bot.Replier,
 // bot.Acker and bot.Editor.
 type Chat struct {
-	secret  []byte
-	command string
-	now     func() time.Time
-	api     *slackapi.Client
-	outlet  *hostile.Outlet
+	transport string
+	secret    []byte
+	command   string
+	now       func() time.Time
+	api       *slackapi.Client
+	outlet    *hostile.Outlet
+	opener    opener
+	log       *slog.Logger
+	pace      Pace
 }
 
 // callLimit bounds one call of the API.
 const callLimit = 15 * time.Second
 
-// New returns the driver. deploy.CodeInvalid if the signing secret is empty or
-// shorter than 16 bytes, the bot token is none, or the API's address is malformed.
+// New returns the driver. deploy.CodeInvalid if the transport is unknown, a
+// token is not of its kind, the API's address is malformed or, with the http
+// transport, the signing secret is shorter than 16 bytes.
 func New(c Config) (*Chat, error) {
-	if len(c.SigningSecret) < 16 {
-		return nil, invalid("chat.slack.signing_secret is missing or too short: copy it from Basic Information of the app at api.slack.com/apps")
-	}
-	if !strings.HasPrefix(c.BotToken, "xoxb-") {
-		return nil, invalid("chat.slack.bot_token does not begin with xoxb-: copy the Bot User OAuth Token from OAuth & Permissions of the app at api.slack.com/apps")
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	outlet, err := hostile.NewOutlet("hooks.slack.com", c.APIURL)
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Timeout: callLimit, CheckRedirect: hostile.KeepOut}
-	options := []slackapi.Option{slackapi.OptionHTTPClient(client)}
-	if c.APIURL != "" {
-		options = append(options, slackapi.OptionAPIURL(strings.TrimSuffix(c.APIURL, "/")+"/"))
-	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	client := &http.Client{Timeout: callLimit, CheckRedirect: hostile.KeepOut}
+	options := []slackapi.Option{}
+	if c.APIURL != "" {
+		options = append(options, slackapi.OptionAPIURL(strings.TrimSuffix(c.APIURL, "/")+"/"))
+	}
 	return &Chat{
-		secret: []byte(c.SigningSecret), command: c.Command, now: c.Now,
-		api: slackapi.New(c.BotToken, options...), outlet: outlet,
+		transport: c.Transport, secret: []byte(c.SigningSecret), command: c.Command, now: c.Now,
+		api:    slackapi.New(c.BotToken, append(options, slackapi.OptionHTTPClient(client))...),
+		outlet: outlet, opener: opener{token: c.AppToken, options: options, client: client}, log: c.Log, pace: c.Pace.filled(),
 	}, nil
 }
 
-// Listen implements bot.Chat: commands come over HTTP, so it only waits for ctx.
-func (c *Chat) Listen(ctx context.Context, _ func(deploy.Command) error) error {
-	<-ctx.Done()
+func (c Config) check() error {
+	switch c.Transport {
+	case "", transportHTTP:
+		if len(c.SigningSecret) < 16 {
+			return invalid("chat.slack.signing_secret is missing or too short: copy it from Basic Information of the app at api.slack.com/apps")
+		}
+	case transportSocket:
+		if !strings.HasPrefix(c.AppToken, "xapp-") {
+			return invalid("chat.slack.app_token does not begin with xapp-: generate one with the scope connections:write under Basic Information, App-Level Tokens, of the app at api.slack.com/apps")
+		}
+	default:
+		return invalid("chat.slack.transport is neither socket nor http: socket needs no public address, http needs one that Slack reaches")
+	}
+	if !strings.HasPrefix(c.BotToken, "xoxb-") {
+		return invalid("chat.slack.bot_token does not begin with xoxb-: copy the Bot User OAuth Token from OAuth & Permissions of the app at api.slack.com/apps")
+	}
 	return nil
 }
 
