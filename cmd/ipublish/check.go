@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -220,7 +221,7 @@ func (k *checking) balancer(ctx context.Context, a deploy.App, e deploy.Environm
 
 // channels checks that each channel's chat is configured, and posts to it if asked.
 func (k *checking) channels(ctx context.Context, send bool) {
-	open, err := openChats(k.cfg)
+	open, err := openChats(k.cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		k.fact("chat", err)
 		return

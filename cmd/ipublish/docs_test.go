@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,7 +61,7 @@ func TestEveryWholeConfigurationInTheReadmeLoads(t *testing.T) {
 	}
 	for _, block := range blocks {
 		cfg := loads(t, block[1])
-		if _, err := openChats(cfg); err != nil {
+		if _, err := openChats(cfg, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("%s\n%s", deploy.MessageOf(err), block[1])
 		}
 	}
@@ -72,7 +73,7 @@ func TestThePackagedConfigurationLoads(t *testing.T) {
 	if cfg.Slack == nil || len(cfg.Apps) != 1 || cfg.Hooks["github"] == "" {
 		t.Errorf("%+v", cfg)
 	}
-	if _, err := openChats(cfg); err != nil {
+	if _, err := openChats(cfg, slog.New(slog.DiscardHandler)); err != nil {
 		t.Error(deploy.MessageOf(err))
 	}
 }

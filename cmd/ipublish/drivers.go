@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -64,7 +65,7 @@ var githooks = map[string]func(string, ...githook.Option) (bot.Githook, error){
 	"gitee":   gitee.New,
 }
 
-var chats = map[string]func(*config.Config) (bot.Chat, error){
+var chats = map[string]func(*config.Config, *slog.Logger) (bot.Chat, error){
 	"slack":    openSlack,
 	"dingtalk": openDingTalk,
 }
@@ -81,14 +82,17 @@ func openNginx(b balancing) (deployer.Balancer, error) {
 	return nginx.New(b.settings, b.target, h)
 }
 
-func openSlack(c *config.Config) (bot.Chat, error) {
+func openSlack(c *config.Config, log *slog.Logger) (bot.Chat, error) {
 	if c.Slack == nil {
 		return nil, nil
 	}
-	return slack.New(slack.Config{SigningSecret: c.Slack.SigningSecret, BotToken: c.Slack.BotToken, Command: c.Slack.Command, APIURL: c.Slack.APIURL})
+	return slack.New(slack.Config{
+		Transport: c.Slack.Transport, SigningSecret: c.Slack.SigningSecret, BotToken: c.Slack.BotToken, AppToken: c.Slack.AppToken,
+		Command: c.Slack.Command, APIURL: c.Slack.APIURL, Log: log,
+	})
 }
 
-func openDingTalk(c *config.Config) (bot.Chat, error) {
+func openDingTalk(c *config.Config, log *slog.Logger) (bot.Chat, error) {
 	d := c.DingTalk
 	if d == nil {
 		return nil, nil
@@ -97,7 +101,9 @@ func openDingTalk(c *config.Config) (bot.Chat, error) {
 	for name, w := range d.Webhooks {
 		robots[name] = dingtalk.Webhook{URL: w.URL, Secret: w.Secret, Keyword: w.Keyword}
 	}
-	return dingtalk.New(dingtalk.Config{ClientID: d.ClientID, ClientSecret: d.ClientSecret, RobotCode: d.RobotCode, APIURL: d.APIURL, Webhooks: robots})
+	return dingtalk.New(dingtalk.Config{
+		Transport: d.Transport, ClientID: d.ClientID, ClientSecret: d.ClientSecret, RobotCode: d.RobotCode, APIURL: d.APIURL, Webhooks: robots, Log: log,
+	})
 }
 
 // drivers opens what plans and the configuration name. Hosts are kept open:
