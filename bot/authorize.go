@@ -45,7 +45,7 @@ func Authorize(cfg Config, by deploy.Actor, verb string) error {
 // AuthorizeRequest is Authorize for what a request wants, with its --force. The
 // engine asks it again at the claim, with the configuration of then.
 func AuthorizeRequest(cfg Config, r deploy.Request) error {
-	if r.By == deploy.SystemActor() && (r.Want == deploy.WantRetire || r.Auto) {
+	if r.By == deploy.SystemActor() && bySystem(r) {
 		return nil
 	}
 	if err := Authorize(cfg, r.By, string(r.Want)); err != nil {
@@ -55,6 +55,12 @@ func AuthorizeRequest(cfg Config, r deploy.Request) error {
 		return nil
 	}
 	return Authorize(cfg, r.By, string(VerbForce))
+}
+
+// bySystem reports whether ipublish asks for such a thing by itself: of locks
+// it ends those whose time is over, never another nor a pause.
+func bySystem(r deploy.Request) bool {
+	return r.Want == deploy.WantRetire || r.Auto || r.Want == deploy.WantUnlock && r.Lock != 0
 }
 
 func roleFor(verb string) (Role, bool) {

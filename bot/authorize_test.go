@@ -18,8 +18,9 @@ func TestRightsAreAsTheMatrixSays(t *testing.T) {
 	const admin, deployer, ask = "1000000010", "1100010010", "1111111110"
 	rows := map[Verb]string{
 		VerbDeploy: "1100010011", VerbRollback: deployer, VerbCancel: deployer, VerbResume: deployer,
-		VerbAbandon: admin, VerbAccept: admin, VerbForce: admin,
-		VerbStatus: ask, VerbHistory: ask, VerbPlan: ask, VerbWhoami: ask, VerbHelp: ask,
+		VerbLock: deployer, VerbUnlock: deployer,
+		VerbAbandon: admin, VerbAccept: admin, VerbAdopt: admin, VerbForce: admin,
+		VerbLocks: ask, VerbStatus: ask, VerbHistory: ask, VerbPlan: ask, VerbWhoami: ask, VerbHelp: ask,
 		"reboot": "0000000000", "": "0000000000",
 	}
 	for _, v := range append(Verbs(), VerbForce) {
@@ -43,7 +44,7 @@ func TestRightsAreAsTheMatrixSays(t *testing.T) {
 
 func TestNobodyListedMeansNobodyButTheLocalCommandLine(t *testing.T) {
 	cfg := Config{Chats: []string{"slack"}}
-	for _, v := range []Verb{VerbDeploy, VerbRollback, VerbCancel, VerbResume, VerbAbandon, VerbAccept, VerbForce} {
+	for _, v := range []Verb{VerbDeploy, VerbRollback, VerbCancel, VerbResume, VerbAbandon, VerbLock, VerbUnlock, VerbAccept, VerbAdopt, VerbForce} {
 		if err := Authorize(cfg, deploy.Actor{ID: "slack:U1"}, string(v)); err == nil {
 			t.Errorf("anybody may %s", v)
 		}
@@ -74,13 +75,22 @@ func TestTheRightIsCheckedAgainForWhatTheRequestWants(t *testing.T) {
 	auto.By, auto.Auto = deploy.SystemActor(), true
 	retire := request("", deploy.WantRetire, "")
 	retire.By = deploy.SystemActor()
+	expiry := request("", deploy.WantUnlock, "")
+	expiry.By, expiry.Lock = deploy.SystemActor(), 7
+	unlock := expiry
+	unlock.Lock = 0
+	lock := request("", deploy.WantLock, "")
+	lock.By = deploy.SystemActor()
 	yes := []deploy.Request{
 		request("slack:UDEPLOY", deploy.WantDeploy, ""), request("slack:UADMIN", deploy.WantDeploy, "why"), request("slack:UADMIN", deploy.WantAccept, ""),
 		request("push:github", deploy.WantDeploy, ""), request("slack:UDEPLOY", deploy.WantRollback, ""), auto, retire,
+		request("slack:UDEPLOY", deploy.WantLock, ""), request("slack:UDEPLOY", deploy.WantUnlock, ""), request("slack:UADMIN", deploy.WantAdopt, ""), expiry,
 	}
 	no := []deploy.Request{
 		request("slack:UDEPLOY", deploy.WantDeploy, "why"), request("slack:UDEPLOY", deploy.WantAccept, ""), request("slack:UNOBODY", deploy.WantDeploy, ""),
 		request("push:github", deploy.WantRollback, ""), request("push:github", deploy.WantDeploy, "why"), request("slack:UADMIN", deploy.WantRetire, ""),
+		request("slack:UNOBODY", deploy.WantLock, ""), request("slack:UNOBODY", deploy.WantUnlock, ""), request("slack:UDEPLOY", deploy.WantAdopt, ""),
+		request("push:github", deploy.WantLock, ""), request("push:github", deploy.WantUnlock, ""), unlock, lock,
 	}
 	for _, r := range yes {
 		if err := AuthorizeRequest(testConfig(), r); err != nil {
@@ -99,6 +109,7 @@ func TestEveryVerbIsAuthorisedBeforeItActs(t *testing.T) {
 	commands := map[Verb]string{
 		VerbDeploy: "deploy api", VerbRollback: "rollback api", VerbStatus: "status", VerbHistory: "history", VerbPlan: "plan api",
 		VerbCancel: "cancel #1", VerbResume: "resume #1", VerbAbandon: `abandon #1 "why"`, VerbAccept: "accept api",
+		VerbLock: `lock api "why" for 2h`, VerbUnlock: "unlock shop/staging", VerbLocks: "locks", VerbAdopt: "adopt api",
 		VerbWhoami: "whoami", VerbHelp: "help", VerbForce: `deploy api --force "why"`,
 	}
 	actors := []string{"slack:UADMIN", "slack:UDEPLOY", "slack:UNOBODY", "discord:U1", "cli:root"}
@@ -110,6 +121,7 @@ func TestEveryVerbIsAuthorisedBeforeItActs(t *testing.T) {
 		for _, id := range actors {
 			m := newMemory()
 			submitted(t, m, shopProd, "k").planned().stuck()
+			locked(t, m, shopStag)
 			before := len(m.events)
 			a := newHandler(m).Handle(t.Context(), deploy.Command{Chat: "slack", User: deploy.Actor{ID: id}, Text: command, Key: "key"})
 			allowed := Authorize(testConfig(), deploy.Actor{ID: id}, string(v)) == nil
@@ -119,7 +131,7 @@ func TestEveryVerbIsAuthorisedBeforeItActs(t *testing.T) {
 			if !allowed && len(m.events) != before {
 				t.Errorf("%s by %s was refused and left a trace", command, id)
 			}
-			changes := []Verb{VerbDeploy, VerbRollback, VerbCancel, VerbResume, VerbAbandon, VerbAccept, VerbForce}
+			changes := []Verb{VerbDeploy, VerbRollback, VerbCancel, VerbResume, VerbAbandon, VerbLock, VerbUnlock, VerbAccept, VerbAdopt, VerbForce}
 			if allowed && slices.Contains(changes, v) != (len(m.events) > before) {
 				t.Errorf("%s by %s: %d events more, %q", command, id, len(m.events)-before, a.Text)
 			}

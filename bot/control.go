@@ -59,6 +59,9 @@ func (h *Handler) appendDecided(s deploy.State, decide func(deploy.State) (deplo
 
 // controlEvent decides what a command means for a deploy as it stands.
 func controlEvent(s deploy.State, cmd deploy.Command, p Parsed) (deploy.Event, error) {
+	if s.Ending == deploy.Succeeded && s.Request.Want == deploy.WantLock {
+		return deploy.Event{}, refused("%s is a lock: `unlock %s %s` ends it", s.ID, s.Target.App, s.Target.Env)
+	}
 	if s.Ended() {
 		return deploy.Event{}, refused("%s has ended already: %s", s.ID, s.Ending)
 	}

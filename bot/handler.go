@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"strings"
 	"time"
 
 	"ipublish/bot/hostile"
@@ -116,12 +117,18 @@ func authorizeParsed(cfg Config, by deploy.Actor, p Parsed) error {
 
 func (h *Handler) do(ctx context.Context, cfg Config, cmd deploy.Command, p Parsed) (Answer, error) {
 	switch p.Verb {
-	case VerbDeploy, VerbAccept:
+	case VerbDeploy, VerbAccept, VerbAdopt:
 		return h.submit(ctx, cfg, cmd, p)
 	case VerbRollback:
 		return h.rollback(ctx, cfg, cmd, p)
 	case VerbCancel, VerbResume, VerbAbandon:
 		return h.control(ctx, cmd, p)
+	case VerbLock:
+		return h.lock(ctx, cfg, cmd, p)
+	case VerbUnlock:
+		return h.unlock(ctx, cfg, cmd, p)
+	case VerbLocks:
+		return h.locks(p.Targets)
 	case VerbStatus:
 		return h.status(p.Targets)
 	case VerbHistory:
@@ -136,18 +143,37 @@ func (h *Handler) do(ctx context.Context, cfg Config, cmd deploy.Command, p Pars
 
 // submit queues what the command asks for.
 func (h *Handler) submit(ctx context.Context, cfg Config, cmd deploy.Command, p Parsed) (Answer, error) {
-	r := request(cmd, p)
-	id, _, err := h.Intake.Submit(ctx, r)
+	s, err := h.accepted(ctx, cmd, p)
 	if err != nil {
 		return Answer{}, err
 	}
-	return Answer{Text: queuedText(cfg, id, r), Deploy: id}, nil
+	lines := []string{queuedText(cfg, s.ID, s.Request)}
+	if s.Phase == deploy.PhaseQueued {
+		lines = append(lines, h.obstacles(s.Request)...)
+	}
+	return Answer{Text: strings.Join(lines, "\n"), Deploy: s.ID}, nil
+}
+
+// accepted submits what the command asks for and gives its deploy: as it stands
+// where the very same command was carried out before.
+func (h *Handler) accepted(ctx context.Context, cmd deploy.Command, p Parsed) (deploy.State, error) {
+	r := request(cmd, p)
+	id, fresh, err := h.Intake.Submit(ctx, r)
+	if err != nil {
+		return deploy.State{}, err
+	}
+	if !fresh {
+		if s, err := h.Records.State(id); err == nil && s.Broken == nil {
+			return s, nil
+		}
+	}
+	return deploy.State{ID: id, Target: r.Target(), Phase: deploy.PhaseQueued, Request: r}, nil
 }
 
 func request(cmd deploy.Command, p Parsed) deploy.Request {
 	t := p.Target()
 	return deploy.Request{
-		App: t.App, Env: t.Env, Want: wantOf(p.Verb), Ref: p.Ref, Release: p.Release, Force: p.Force,
+		App: t.App, Env: t.Env, Want: wantOf(p.Verb), Ref: p.Ref, Release: p.Release, Force: p.Force, Reason: p.Reason, For: p.For,
 		By: cmd.User, Key: cmd.Key, Origin: cmd.Channel, At: time.Now().UTC(),
 	}
 }
@@ -158,6 +184,12 @@ func wantOf(v Verb) deploy.Want {
 		return deploy.WantRollback
 	case VerbAccept:
 		return deploy.WantAccept
+	case VerbAdopt:
+		return deploy.WantAdopt
+	case VerbLock:
+		return deploy.WantLock
+	case VerbUnlock:
+		return deploy.WantUnlock
 	}
 	return deploy.WantDeploy
 }
@@ -171,7 +203,7 @@ func (h *Handler) plan(cfg Config, cmd deploy.Command, p Parsed) Answer {
 			if err != nil {
 				return answerError(err)
 			}
-			return Answer{Text: planText(plan)}
+			return Answer{Text: strings.Join(append([]string{planText(plan)}, h.obstacles(r)...), "\n")}
 		},
 	}
 }

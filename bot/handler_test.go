@@ -49,7 +49,7 @@ func TestADeployIsQueuedWithItsActorAndOrigin(t *testing.T) {
 }
 
 func TestTheSameCommandTwiceIsOneDeployWithTheSameAnswer(t *testing.T) {
-	for _, text := range []string{"deploy main", "rollback", "accept"} {
+	for _, text := range []string{"deploy main", "rollback", "accept", "adopt", `lock "why"`, `lock "why" for 2h`} {
 		m := newMemory()
 		first, second := saysAs(t, m, "slack:UADMIN", text, "k"), saysAs(t, m, "slack:UADMIN", text, "k")
 		if first.Text != second.Text || first.Deploy != second.Deploy || len(m.ids()) != 1 {

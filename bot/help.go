@@ -24,14 +24,19 @@ func help(topic Verb) string {
 
 func explain(g grammar) string {
 	text := g.usage() + "\n  " + g.about
+	if g.more != "" {
+		text += "\n  " + g.more
+	}
 	if g.role != RoleNone {
 		text += "\n  needs the role " + string(g.role)
 	}
 	switch {
 	case g.force && g.verb == VerbPlan:
 		text += "\n  --force \"why\" shows what a forced deploy would do; nothing is recorded"
+	case g.verb == VerbDeploy:
+		text += "\n  --force \"why\" deploys a release that failed before, and passes a lock; needs the role " + string(RoleAdmin) + ", is recorded and told"
 	case g.force:
-		text += "\n  --force \"why\" deploys a release that failed before; needs the role " + string(RoleAdmin) + ", is recorded and told"
+		text += "\n  --force \"why\" goes back to a release that failed before; needs the role " + string(RoleAdmin) + ", is recorded and told"
 	}
 	return text
 }

@@ -12,12 +12,14 @@ import (
 // Parsed is a command that was understood. Its words hold no control characters.
 type Parsed struct {
 	Verb    Verb
-	Targets []deploy.Target // what it is about; one for deploy, rollback, plan and accept; those in scope for cancel and resume
+	Targets []deploy.Target // what it is about; one for deploy, rollback, plan, lock, unlock, accept and adopt; those in scope for cancel and resume
 	Named   bool            // the environments were named, not taken from the scope
 	Ref     string          // deploy, plan: as typed; empty: the environment's branch
 	Release string          // rollback: lower-case hex digits; empty: the newest good one
 	ID      deploy.ID       // cancel, resume, abandon; 0: not given
 	Why     string          // abandon
+	Reason  string          // lock: 1 to 200 characters, without backticks
+	For     deploy.Duration // lock: at most 30 days; 0: until the unlock
 	Force   string          // reason of --force; with plan nothing more than a preview
 	Limit   int             // history: 1 to 50
 	Topic   Verb            // help: empty for the overview
@@ -85,7 +87,7 @@ func verbOf(word string) (grammar, error) {
 	for _, v := range Verbs() {
 		names = append(names, string(v))
 	}
-	return grammar{}, invalid("%q is not a command%s There are: %s", hostile.Line(word, 40), didYouMean(word, names), listed(names))
+	return grammar{}, invalid("%q is not a command%s There are: %s", hostile.Line(word, 40), didYouMean(word, names), strings.Join(names, ", "))
 }
 
 // arguments reads the words after the verb and its flags.
@@ -95,6 +97,8 @@ func arguments(g grammar, p Parsed, words []string, scope Scope) (Parsed, error)
 		return helpTopic(p, words)
 	case g.verb == VerbAbandon:
 		return abandonment(g, p, words)
+	case g.verb == VerbLock:
+		return locking(g, p, words, scope)
 	case g.id && len(words) == 1 && looksLikeID(words[0]):
 		return withID(p, words[0])
 	case g.places == placeNone && len(words) > 0:
@@ -179,8 +183,9 @@ func cutTo(g grammar, words []string) (rest []string, to string, err error) {
 }
 
 func release(word string) (string, error) {
-	if word == "" || hexWord(word) {
-		return strings.ToLower(word), nil
+	low := strings.ToLower(word)
+	if word == "" || hexWord(word) || low == deploy.AdoptedRelease("").Commit.SHA {
+		return low, nil
 	}
 	return "", invalid("%q is not a release: give at least 7 digits of its commit, as history shows them", hostile.Line(word, 40))
 }
@@ -205,7 +210,7 @@ func flags(g grammar, words []string) (Parsed, []string, error) {
 	}
 	var rest []string
 	for i := 0; i < len(words); i++ {
-		if !strings.HasPrefix(words[i], "-") || g.verb == VerbAbandon && i > 0 {
+		if !isFlag(g, words[i], i) {
 			rest = append(rest, words[i])
 			continue
 		}
@@ -216,6 +221,18 @@ func flags(g grammar, words []string) (Parsed, []string, error) {
 		i += used - 1
 	}
 	return p, rest, nil
+}
+
+// isFlag reports whether the word in that place begins with a dash and is not
+// part of a reason.
+func isFlag(g grammar, word string, at int) bool {
+	switch g.verb {
+	case VerbAbandon:
+		return at == 0 && strings.HasPrefix(word, "-")
+	case VerbLock:
+		return strings.HasPrefix(word, "--") && !strings.Contains(word, " ")
+	}
+	return strings.HasPrefix(word, "-")
 }
 
 // flag reads the flag at the head of words and says how many words it took.

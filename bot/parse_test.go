@@ -31,6 +31,8 @@ func parsedText(p Parsed, err error) string {
 	add("release", p.Release)
 	add("id", p.ID)
 	add("why", fmt.Sprintf("%q", p.Why)[1:len(fmt.Sprintf("%q", p.Why))-1])
+	add("reason", p.Reason)
+	add("for", p.For)
 	add("force", p.Force)
 	add("n", p.Limit)
 	add("topic", p.Topic)
@@ -166,6 +168,7 @@ func FuzzParseNeverPanicsAndYieldsCleanWords(f *testing.F) {
 	}
 	f.Add("deploy \x1b]52;c;aGk=\x07 \u202e main\r\nX: y")
 	f.Add("abandon #1 \"\xff\xfe\"")
+	f.Add("lock \"<!channel> @all\n\u202e[x](http://y) `z`\" for 99999999999999999999d1s")
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := Parse(text, testScope("shop/production"))
 		if err != nil {
@@ -174,10 +177,13 @@ func FuzzParseNeverPanicsAndYieldsCleanWords(f *testing.F) {
 			}
 			return
 		}
-		for _, w := range []string{p.Ref, p.Release, p.Why, p.Force, string(p.Verb), string(p.Topic)} {
+		for _, w := range []string{p.Ref, p.Release, p.Why, p.Force, p.Reason, string(p.Verb), string(p.Topic)} {
 			if hasControl(w) {
 				t.Fatalf("%q yields the word %q", text, w)
 			}
+		}
+		if lock := p.Verb == VerbLock; lock != (p.Reason != "") || len([]rune(p.Reason)) > maxReason || p.For < 0 || p.For.D() > longestLock || !lock && p.For != 0 {
+			t.Fatalf("%q locks for %s: %q", text, p.For, p.Reason)
 		}
 		if strings.HasPrefix(p.Ref, "-") {
 			t.Fatalf("%q yields the ref %q", text, p.Ref)

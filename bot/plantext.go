@@ -70,8 +70,30 @@ func stepText(s deploy.Step) string {
 		return fmt.Sprintf("remove old releases, keep %d", len(s.Keep))
 	case deploy.OpAccept:
 		return "record what the balancer and its managed file say as right"
+	case deploy.OpAdopt:
+		return fmt.Sprintf("see that what runs on port %d of %s answers, and take it as live on %s", s.Port, hostsText(s.Hosts), s.Slot)
+	case deploy.OpHook:
+		return fmt.Sprintf("%s of %s: run %s on %s, at most %s", s.Name(), s.Slot, programText(s), placeText(s), s.Hold)
+	case deploy.OpIdle:
+		return fmt.Sprintf("wait until %s on %s says that %s has no background work, at most %s", programText(s), placeText(s), s.Slot, s.Hold)
 	}
 	return string(s.Op)
+}
+
+// programText is a program without its arguments, which may be anything.
+func programText(s deploy.Step) string {
+	if len(s.Run) == 0 {
+		return s.Name()
+	}
+	return hostile.Line(s.Run[0], 80)
+}
+
+// placeText is where a program runs.
+func placeText(s deploy.Step) string {
+	if s.On == deploy.OnBot {
+		return "the bot's machine"
+	}
+	return hostsText(s.Hosts)
 }
 
 func hostsText(hosts []deploy.HostID) string {

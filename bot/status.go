@@ -61,7 +61,7 @@ func (h *Handler) overview(t deploy.Target) (Overview, error) {
 		o.Active, o.Damaged = &s, o.Damaged || err != nil
 	}
 	o.Waiting, err = h.Queue.Waiting(t)
-	o.Damaged = o.Damaged || err != nil
+	o.Live, o.Damaged = standing(o.Live, o.Waiting), o.Damaged || err != nil
 	return o, untold(err)
 }
 
@@ -79,6 +79,9 @@ func statusText(o Overview, now time.Time) string {
 	lines := []string{fmt.Sprintf("%s → %s", o.Live.Target.App, o.Live.Target.Env), "  " + liveLine(o.Live, now)}
 	if w := o.Live.Warm; w != nil && w.Until.After(now) {
 		lines = append(lines, fmt.Sprintf("  warm: %s keeps %s until %s: a rollback is instant", w.Slot, commitText(w.Release.Commit), clock(w.Until)))
+	}
+	for _, l := range lockLines(o.Live, now) {
+		lines = append(lines, "  "+l)
 	}
 	if o.Active != nil {
 		lines = append(lines, activeLines(*o.Active)...)
@@ -131,7 +134,21 @@ func wishText(s deploy.State) string {
 	if c := commitText(shown(s)); c != "" {
 		parts = append(parts, c)
 	}
-	return strings.Join(append(parts, "by "+actorText(s.Request.By)), " ")
+	return strings.Join(append(parts, "by "+actorText(s.Request.By)), " ") + aboutLock(s.Request)
+}
+
+// aboutLock is what a lock or unlock is about, after its wish: " until …: reason".
+func aboutLock(r deploy.Request) string {
+	text := ""
+	switch {
+	case r.Want == deploy.WantUnlock && r.Lock != 0:
+		text = fmt.Sprintf(", the time of %s is over", r.Lock)
+	case r.Want == deploy.WantLock && r.For > 0:
+		text = fmt.Sprintf(" until %s: %s", clock(r.At.Add(r.For.D())), hostile.Line(r.Reason, maxReason))
+	case r.Want == deploy.WantLock:
+		text = ": " + hostile.Line(r.Reason, maxReason)
+	}
+	return text
 }
 
 // shown is the commit that a deploy is about.
@@ -180,7 +197,10 @@ func pastLine(s deploy.State) string {
 		took = ", took " + s.Last.Sub(s.Claimed).Round(time.Second).String()
 	}
 	how := string(s.Phase)
-	if s.Ended() {
+	switch {
+	case s.Request.Instant() && s.Ending == deploy.Succeeded:
+		how = deploy.Describe(s).Status
+	case s.Ended():
 		how = string(s.Ending)
 	}
 	return fmt.Sprintf("%s · %s · %s%s · %s", clock(requestedAt(s)), s.Target, how, took, wishText(s))
@@ -196,6 +216,14 @@ func requestedAt(s deploy.State) time.Time {
 // queuedText acknowledges a request by the request alone, so that a repeated
 // delivery gets the same words.
 func queuedText(cfg Config, id deploy.ID, r deploy.Request) string {
+	switch {
+	case r.Want == deploy.WantLock && r.For > 0:
+		return fmt.Sprintf("%s locks %s → %s until %s: %s\n`unlock %s %s` ends it", id, r.App, r.Env, clock(r.At.Add(r.For.D())), hostile.Line(r.Reason, maxReason), r.App, r.Env)
+	case r.Want == deploy.WantLock:
+		return fmt.Sprintf("%s locks %s → %s: %s\n`unlock %s %s` ends it", id, r.App, r.Env, hostile.Line(r.Reason, maxReason), r.App, r.Env)
+	case r.Want == deploy.WantUnlock:
+		return fmt.Sprintf("%s unlocks %s → %s: what waits goes on", id, r.App, r.Env)
+	}
 	return fmt.Sprintf("%s queued: %s. `cancel %s` takes it back", id, whatText(cfg, r), id)
 }
 
@@ -209,6 +237,8 @@ func whatText(cfg Config, r deploy.Request) string {
 		return "rollback of " + place
 	case r.Want == deploy.WantAccept:
 		return "accept the balancer's file of " + place
+	case r.Want == deploy.WantAdopt:
+		return "adopt what runs in " + place
 	case r.Ref != "":
 		return place + " " + hostile.Line(r.Ref, 60)
 	}

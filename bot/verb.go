@@ -13,7 +13,11 @@ const (
 	VerbCancel   Verb = "cancel"
 	VerbResume   Verb = "resume"
 	VerbAbandon  Verb = "abandon"
+	VerbLock     Verb = "lock"
+	VerbUnlock   Verb = "unlock"
+	VerbLocks    Verb = "locks"
 	VerbAccept   Verb = "accept"
+	VerbAdopt    Verb = "adopt"
 	VerbWhoami   Verb = "whoami"
 	VerbHelp     Verb = "help"
 )
@@ -35,6 +39,7 @@ type grammar struct {
 	verb   Verb
 	args   string // as help shows them
 	about  string
+	more   string // what the help of the verb alone adds
 	role   Role
 	places places
 	ref    bool // a word may be a branch, tag or commit
@@ -55,7 +60,11 @@ func grammars() []grammar {
 		{verb: VerbCancel, args: "[#ID]", about: "takes a waiting deploy back, undoes a running one", role: RoleDeployer, places: placeMany, id: true},
 		{verb: VerbResume, args: "[#ID]", about: "lets a held deploy look again and go on", role: RoleDeployer, places: placeMany, id: true},
 		{verb: VerbAbandon, args: `#ID "why"`, about: "ends a stuck deploy; what is observed is recorded as live", role: RoleAdmin, id: true},
+		{verb: VerbLock, args: `[APP] [ENV] "reason" [for 2h]`, about: "holds every deploy back but a rollback, until unlock or until the time is over", more: "for takes 30m, 2h, 1h30m or 2d, at most 30 days; a second lock replaces the first", role: RoleDeployer, places: placeOne},
+		{verb: VerbUnlock, args: "[APP] [ENV]", about: "ends a lock, and the pause of automatic deploys after a rollback", role: RoleDeployer, places: placeOne},
+		{verb: VerbLocks, args: "[APP] [ENV]", about: "lists what is locked or paused: who, why, since when, until when, and how many deploys wait", places: placeMany},
 		{verb: VerbAccept, args: "[APP] [ENV]", about: "takes what the balancer and its managed file say as right", role: RoleAdmin, places: placeOne},
+		{verb: VerbAdopt, args: "[APP] [ENV]", about: "takes over what runs today as the live release, without starting or stopping anything", role: RoleAdmin, places: placeOne},
 		{verb: VerbWhoami, about: "shows your and this channel's id as the configuration takes them"},
 		{verb: VerbHelp, args: "[VERB]", about: "explains a verb"},
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -131,12 +132,77 @@ func tales() []struct {
 			s.conclude(w.live, deploy.Succeeded)
 			return s
 		}},
+		{"a deploy with hooks", func(t *testing.T) *story {
+			w := usual()
+			w.hooked()
+			w.want(request)
+			s := planned(t, w)
+			s.until(deploy.OpHook)
+			s.start()
+			return s
+		}},
+		{"background work is waited for", func(t *testing.T) *story {
+			w := worlds()["flip"]
+			w.hooked()
+			w.want(deploy.Request{Want: deploy.WantRetire, By: deploy.SystemActor()})
+			s := planned(t, w)
+			s.until(deploy.OpIdle)
+			s.start()
+			return s
+		}},
+		{"rolled back by a person", func(t *testing.T) *story {
+			w := usual()
+			s := titled(t, w)
+			s.until(deploy.OpBake)
+			by := deploy.Actor{ID: "slack:U2", Name: "bob"}
+			s.add(deploy.Event{Kind: deploy.KindCancel, By: &by, Text: deploy.RolledBack})
+			s.back(deploy.Reverted)
+			s.all()
+			s.conclude(w.live, deploy.Reverted)
+			return s
+		}},
+		{"what runs is adopted", func(t *testing.T) *story {
+			w := newWorld()
+			w.strange(deploy.Blue, 4242, "java", "")
+			w.want(deploy.Request{Want: deploy.WantAdopt, By: ann()})
+			s := planned(t, w)
+			s.all()
+			s.conclude(deploy.Live{Release: deploy.AdoptedRelease("shop"), Slot: deploy.Blue}, deploy.Succeeded)
+			return s
+		}},
+		{"a lock is asked for", func(t *testing.T) *story {
+			return begin(t, deploy.Request{Want: deploy.WantLock, Reason: "database migration", By: ann()})
+		}},
+		{"locked for some time", func(t *testing.T) *story {
+			return instant(t, deploy.Request{Want: deploy.WantLock, Reason: "database migration", For: deploy.Duration(2 * time.Hour), At: noon(), By: ann()})
+		}},
+		{"locked", func(t *testing.T) *story {
+			return instant(t, deploy.Request{Want: deploy.WantLock, Reason: "database migration", At: noon(), By: ann()})
+		}},
+		{"a lock is refused", func(t *testing.T) *story {
+			s := begin(t, deploy.Request{Want: deploy.WantLock, Reason: "database migration", By: ann()})
+			s.add(deploy.Event{Kind: deploy.KindEnded, Ending: deploy.Rejected, Err: &deploy.Error{Code: deploy.CodeRefused, Message: "lock needs the role deployer"}})
+			return s
+		}},
+		{"unlocked", func(t *testing.T) *story {
+			return instant(t, deploy.Request{Want: deploy.WantUnlock, By: ann()})
+		}},
+		{"a lock's time is over", func(t *testing.T) *story {
+			return instant(t, deploy.Request{Want: deploy.WantUnlock, Lock: 7, By: deploy.SystemActor()})
+		}},
 		{"a file is accepted", func(t *testing.T) *story {
 			w := usual()
 			w.want(deploy.Request{Want: deploy.WantAccept, By: ann()})
 			return planned(t, w)
 		}},
 	}
+}
+
+// instant is the story of a request that is carried out at the claim.
+func instant(t *testing.T, r deploy.Request) *story {
+	s := begin(t, r)
+	s.add(deploy.Event{Kind: deploy.KindEnded, Ending: deploy.Succeeded})
+	return s
 }
 
 func TestGoldenMessages(t *testing.T) {

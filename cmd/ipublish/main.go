@@ -58,7 +58,11 @@ type commands struct {
 	Cancel   wordsCommand `cmd:"" help:"cancel [#ID]"`
 	Resume   wordsCommand `cmd:"" help:"resume [#ID]: look again and go on with a deploy that is held"`
 	Abandon  wordsCommand `cmd:"" help:"abandon #ID WHY: end a deploy that is held; what is observed is recorded as live"`
+	Lock     wordsCommand `cmd:"" help:"lock [APP] [ENV] WHY [for 2h]: hold every deploy back but a rollback"`
+	Unlock   wordsCommand `cmd:"" help:"unlock [APP] [ENV]: end a lock, and the pause after a rollback"`
+	Locks    wordsCommand `cmd:"" help:"locks [APP] [ENV]: what is locked or paused"`
 	Accept   wordsCommand `cmd:"" help:"accept [APP] [ENV]: take a hand-edited include as the known version"`
+	Adopt    wordsCommand `cmd:"" help:"adopt [APP] [ENV]: take over what runs today"`
 	Whoami   wordsCommand `cmd:"" help:"Print your id as the configuration takes it."`
 	Help     wordsCommand `cmd:"" help:"help [VERB]: the grammar, as in the chat"`
 }

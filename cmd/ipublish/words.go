@@ -70,7 +70,8 @@ func (w *wordsCommand) Run(ctx context.Context, m *Main, k *kong.Context) error 
 
 func follows(verb string) bool {
 	switch bot.Verb(verb) {
-	case bot.VerbDeploy, bot.VerbRollback, bot.VerbAccept, bot.VerbResume, bot.VerbCancel, bot.VerbAbandon:
+	case bot.VerbDeploy, bot.VerbRollback, bot.VerbAccept, bot.VerbResume, bot.VerbCancel, bot.VerbAbandon,
+		bot.VerbLock, bot.VerbUnlock, bot.VerbAdopt:
 		return true
 	}
 	return false

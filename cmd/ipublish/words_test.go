@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,13 @@ func TestTheExitCodeSaysWhetherTheVerbGotWhatItAsksFor(t *testing.T) {
 		{bot.VerbAbandon, ended(deploy.Abandoned, "", nil), exitDone},
 		{bot.VerbDeploy, ended(deploy.Abandoned, "", nil), exitFailed},
 		{bot.VerbDeploy, deploy.State{Phase: deploy.PhaseStuck}, exitFailed},
+		{bot.VerbLock, ended(deploy.Succeeded, "", nil), exitDone},
+		{bot.VerbLock, ended(deploy.Rejected, deploy.CodeRefused, nil), exitRefused},
+		{bot.VerbUnlock, ended(deploy.Succeeded, "", nil), exitDone},
+		{bot.VerbUnlock, ended(deploy.Rejected, deploy.CodeRefused, nil), exitRefused},
+		{bot.VerbAdopt, ended(deploy.Succeeded, "", nil), exitDone},
+		{bot.VerbAdopt, ended(deploy.Failed, deploy.CodeForeign, nil), exitRefused},
+		{bot.VerbAdopt, ended(deploy.Failed, deploy.CodeUnhealthy, nil), exitFailed},
 	} {
 		m := &Main{Stderr: &strings.Builder{}}
 		if got := m.exit(outcome(t.Context(), c.verb, 7, c.st, nil)); got != c.exit {
@@ -104,5 +112,38 @@ func TestWhatAReloadCannotChangeIsNamed(t *testing.T) {
 	got := untilRestart(old, &config.Config{Listen: "127.0.0.1:9090", StateDir: "/b", Slack: &config.Slack{BotToken: "y"}, DingTalk: &config.DingTalk{}})
 	if want := []string{"chat.dingtalk", "chat.slack", "server.listen", "server.state_dir"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// Every verb of the grammar is a command of the machine; those that leave a
+// deploy behind are followed to its end.
+func TestEveryVerbIsACommandAndWhatChangesIsFollowed(t *testing.T) {
+	help := &strings.Builder{}
+	if code := (&Main{Stdout: help, Stderr: help}).Run(t.Context(), []string{"--help"}); code != exitDone {
+		t.Fatalf("--help exits %d", code)
+	}
+	asking := []bot.Verb{bot.VerbStatus, bot.VerbHistory, bot.VerbPlan, bot.VerbLocks, bot.VerbWhoami, bot.VerbHelp}
+	for _, v := range bot.Verbs() {
+		if !regexp.MustCompile(`(?m)^  ` + string(v) + `\b`).MatchString(help.String()) {
+			t.Errorf("ipublish %s is no command", v)
+		}
+		if follows(string(v)) == slices.Contains(asking, v) {
+			t.Errorf("%s is followed: %v", v, follows(string(v)))
+		}
+	}
+}
+
+func TestALocksReasonIsReadAsItWasTyped(t *testing.T) {
+	scope := bot.Scope{Apps: []deploy.App{{Name: "shop", Environments: []deploy.Environment{{Name: "production"}}}}}
+	for want, words := range map[string][]string{
+		"database migration":       {"shop", "production", "database migration", "for", "2h"},
+		"migration running":        {"shop/production", "migration", "running", "for", "2h"},
+		`the "new" disk \ is full`: {`the "new" disk \ is full`, "for", "2h"},
+	} {
+		w := wordsCommand{Words: words}
+		p, err := bot.Parse(w.text("lock"), scope)
+		if err != nil || p.Reason != want || p.For.String() != "2h0m0s" || p.Target().String() != "shop/production" {
+			t.Errorf("%q reads as %+v, %v", words, p, err)
+		}
 	}
 }
