@@ -36,7 +36,7 @@ func Admission(allowed func(Request) *Error, asked func(State) bool) Admit {
 			case w.Broken != nil:
 				return Verdict{End: w.ID, Ending: Failed, Err: w.Broken}
 			case w.Request.Instant():
-				return admitInstant(w, allowed)
+				return admitInstant(q.Live, w, allowed)
 			case w.unresolved() && !asked(w):
 				return Verdict{Lookup: w.ID}
 			}
@@ -77,9 +77,12 @@ func (l Live) lockedText(k Lock) string {
 	return fmt.Sprintf("waits: locked by %s (%s) until %s or `unlock %s %s`", k.By, k.Reason, k.Until.UTC().Format("2006-01-02 15:04 UTC"), l.Target.App, l.Target.Env)
 }
 
-func admitInstant(w State, allowed func(Request) *Error) Verdict {
+func admitInstant(l Live, w State, allowed func(Request) *Error) Verdict {
 	if err := allowed(w.Request); err != nil {
 		return Verdict{End: w.ID, Ending: Rejected, Err: err}
+	}
+	if of := w.Request.Lock; of != 0 && (l.Lock == nil || l.Lock.Deploy != of) {
+		return Verdict{End: w.ID, Ending: Superseded} // that lock is gone already
 	}
 	return Verdict{End: w.ID, Ending: Succeeded}
 }

@@ -272,7 +272,11 @@ func endLines(s State) []string {
 		if s.Request.Want == WantRollback {
 			to = " to " + r.Warm.Release.Commit.Short() // what was left is gone back to by name only
 		}
-		out = append(out, fmt.Sprintf("undo: `rollback %s %s%s` (instant until %s)", s.Target.App, s.Target.Env, to, r.Warm.Until.UTC().Format("15:04 UTC")))
+		until := "while it runs"
+		if !r.Warm.Until.IsZero() {
+			until = "instant until " + r.Warm.Until.UTC().Format("15:04 UTC")
+		}
+		out = append(out, fmt.Sprintf("undo: `rollback %s %s%s` (%s)", s.Target.App, s.Target.Env, to, until))
 	}
 	if pauses(s) {
 		out = append(out, fmt.Sprintf("nothing is deployed automatically until `unlock %s %s`", s.Target.App, s.Target.Env))
@@ -301,7 +305,8 @@ func lockEnd(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC")
 // pauses reports whether the end of the deploy holds automatic deploys back: a
 // person went back to an earlier release.
 func pauses(s State) bool {
-	return s.Request.Want == WantRollback && s.Ending == Succeeded || s.Ending == Reverted && s.Cancel != nil && s.Why == RolledBack
+	return s.Request.Want == WantRollback && s.Ending == Succeeded ||
+		(s.Ending == Reverted || s.Ending == Cancelled) && s.Cancel != nil && s.Why == RolledBack
 }
 
 // Waits says what holds a request of the environment back from being claimed,

@@ -166,7 +166,7 @@ func (l *Live) foldLocks(st State, ev Event) {
 		l.Lock = nil
 	case r.Want == WantRollback && ev.Ending == Succeeded:
 		l.Paused = &Lock{Deploy: ev.Deploy, By: r.By, At: ev.At}
-	case ev.Ending == Reverted && st.Cancel != nil && st.Why == RolledBack:
+	case (ev.Ending == Reverted || ev.Ending == Cancelled) && st.Cancel != nil && st.Why == RolledBack:
 		l.Paused = &Lock{Deploy: ev.Deploy, By: *st.Cancel, At: ev.At}
 	}
 }

@@ -9,6 +9,10 @@ import (
 	"ipublish/deploy"
 )
 
+// lockPatience is how late the end of a lock may be noticed that was made since
+// the last look.
+const lockPatience = 5 * time.Second
+
 // keepLeases asks for the stop of a warm slot when its lease runs out, and for
 // the unlock when a lock does. Both are wall time; a change of the clock is
 // noticed at most a minute later.
@@ -37,7 +41,7 @@ var retireAttempts = []time.Duration{0, time.Minute, 5 * time.Minute, 30 * time.
 // expireLeases submits a retire for every lease that has run out and returns
 // how long to wait for the next one.
 func (e *Engine) expireLeases(ctx context.Context) (time.Duration, error) {
-	next := time.Minute // a lock may be made at any time
+	next := lockPatience
 	lives, err := e.Ledger.Lives()
 	if err != nil {
 		return time.Minute, err

@@ -163,6 +163,9 @@ func brought(verb bot.Verb, st deploy.State) bool {
 	switch verb {
 	case bot.VerbCancel:
 		return st.Ending == deploy.Cancelled || st.Ending == deploy.Reverted || st.Ending == deploy.Failed && st.Cancel != nil
+	case bot.VerbRollback:
+		wentBack := st.Ending == deploy.Cancelled || st.Ending == deploy.Reverted
+		return st.Ending == deploy.Succeeded || wentBack && st.Cancel != nil && st.Why == deploy.RolledBack
 	case bot.VerbAbandon:
 		return st.Ending == deploy.Abandoned
 	}
