@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -19,6 +18,8 @@ type change struct {
 	*balancer
 	content    []byte
 	generation string
+	targets    []string // every address of the table
+	first      bool     // the environment's first switch: it takes nginx over
 	stand      stand
 	previous   file // what a failure puts back
 	before     view // nginx as it was found
@@ -41,7 +42,7 @@ func (b *balancer) plan(ctx context.Context, step deploy.Step) (*change, error) 
 	if len(t.up()) == 0 {
 		return nil, &deploy.Error{Code: deploy.CodeRefused, Message: "no target is up: the upstream would be empty and every request would fail; nothing was changed"}
 	}
-	c := &change{balancer: b}
+	c := &change{balancer: b, targets: t.all(), first: step.Known == ""}
 	c.content, c.generation = render(b.settings, t)
 	if c.stand, err = readStand(ctx, b.host, b.settings); err != nil {
 		return nil, err
@@ -60,6 +61,9 @@ func (b *balancer) plan(ctx context.Context, step deploy.Step) (*change, error) 
 
 // apply makes the table be in force, or what was before.
 func (c *change) apply(ctx context.Context) error {
+	if c.first {
+		return c.takeOver(ctx)
+	}
 	if c.inForce() {
 		return nil
 	}
@@ -91,28 +95,36 @@ func (c *change) make(ctx context.Context) error {
 	return c.reload(ctx)
 }
 
-// precheck refuses what would fail anyway before anything is written. A
-// configuration that is broken for want of our file, or by it, is let pass.
+// precheck refuses what would fail anyway before anything is written.
 func (c *change) precheck(ctx context.Context) error {
 	files, err := c.inspect(ctx)
-	switch {
-	case err == nil && c.stand.Now.Present:
+	if err == nil {
 		return c.judge(files, c.stand.Now.Content)
-	case err == nil:
-		return c.refuseForeign(files, c.stand.Now.Content)
-	case deploy.CodeOf(err) != deploy.CodeFailed:
-		return err
-	case !c.stand.Now.Present || strings.Contains(stderrOf(err), c.settings.Include+":"):
+	}
+	if c.mayMend(err) {
 		return nil
 	}
 	return err
 }
 
+// mayMend reports whether writing the file may make a configuration right that
+// nginx refuses: it is broken by our file, or perhaps for want of it.
+func (c *change) mayMend(err error) bool {
+	return deploy.CodeOf(err) == deploy.CodeFailed &&
+		(!c.stand.Now.Present || strings.Contains(stderrOf(err), c.settings.Include+":"))
+}
+
+// write replaces the file. What stands before the first switch is remembered as
+// nothing, so that a step with another table finds its own work in it.
 func (c *change) write(ctx context.Context) error {
 	if c.stand.Now.is(c.content) {
 		return nil
 	}
-	if err := c.previous.remember(ctx, c.host, c.settings); err != nil {
+	replaced := c.previous
+	if c.first {
+		replaced = file{}
+	}
+	if err := replaced.remember(ctx, c.host, c.settings); err != nil {
 		return err
 	}
 	c.written = true
@@ -147,25 +159,22 @@ func (b *balancer) inspect(ctx context.Context) (dump, error) {
 
 // judge refuses a configuration that leaves out our file or has its upstream elsewhere.
 func (b *balancer) judge(files dump, content []byte) error {
-	if err := b.refuseForeign(files, content); err != nil {
-		return err
+	v := newSurvey(b.settings, files, file{Present: true, Content: content})
+	if rivals := v.sameName(); len(rivals) > 0 {
+		places := make([]string, len(rivals))
+		for i, s := range rivals {
+			places[i] = v.at(s)
+		}
+		return &deploy.Error{Code: deploy.CodeRefused, Message: fmt.Sprintf(
+			"an upstream %s stands outside of ipublish's file, so nothing was switched: delete %s (nginx keeps running on what it has loaded), then repeat",
+			b.settings.Upstream, strings.Join(places, ", "))}
 	}
-	if files.own(b.settings.Include, content) >= 0 {
+	if v.reads {
 		return nil
 	}
 	return &deploy.Error{Code: deploy.CodeRefused, Message: fmt.Sprintf(
-		"nginx does not read %s, so nothing was switched: add the line `include %s/*%s;` inside http { … } of its configuration, then repeat",
-		b.settings.Include, path.Dir(b.settings.Include), path.Ext(b.settings.Include))}
-}
-
-func (b *balancer) refuseForeign(files dump, content []byte) error {
-	places := files.foreign(b.settings.Upstream, files.own(b.settings.Include, content))
-	if len(places) == 0 {
-		return nil
-	}
-	return &deploy.Error{Code: deploy.CodeRefused, Message: fmt.Sprintf(
-		"an upstream %s stands outside of ipublish's file, so nothing was switched: delete %s (nginx keeps running on what it has loaded), then repeat",
-		b.settings.Upstream, strings.Join(places, " and "))}
+		"nginx does not read %s, so nothing was switched: add the line `include %s;` inside http { … } of its configuration, then repeat",
+		b.settings.Include, b.settings.Include)}
 }
 
 func (b *balancer) tell(ctx context.Context) error {

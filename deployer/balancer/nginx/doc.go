@@ -16,6 +16,13 @@
 // deploy.CodeUnavailable, a crash) leaves the old or the new file, and
 // routing again, to either table, converges.
 //
+// Taking over a team's own nginx is the first switch of an environment. Their
+// files are read, as nginx -T prints them, and never written: the refusal names
+// each place that keeps requests from going through ipublish, by file and line,
+// and what to write there. The include file is in place by then, unused, so that
+// their edit is one step which anybody may test and reload. That reload, like
+// any of nginx, closes idle keep-alive connections.
+//
 // An upstream with a server that is down is to nginx one of several servers: by
 // its own default it gives up on the only one that is up for 10 s after a single
 // failed attempt. server_params: weight=1 max_fails=0 turns that off.

@@ -14,6 +14,7 @@ import (
 const previousLimit = 64 << 10
 
 type balancer struct {
+	target   deploy.Target
 	settings settings
 	host     deployer.Host
 	asker    asker
@@ -30,7 +31,7 @@ func New(section json.RawMessage, t deploy.Target, host deployer.Host) (deployer
 	if err := s.check(t); err != nil {
 		return nil, err
 	}
-	return &balancer{settings: s, host: host, asker: newAsker(s, host)}, nil
+	return &balancer{target: t, settings: s, host: host, asker: newAsker(s, host)}, nil
 }
 
 // HostName gives the host of a section, "local" by default, so that New can be
@@ -51,6 +52,13 @@ func (b *balancer) Dial(ctx context.Context, network, addr string) (net.Conn, er
 // 200 ms, at most for the key reload_timeout and, to put back what was, as long
 // again and 10 s; a table in force already costs no reload.
 //
+// The first time, without step.Known, requests must also have no way past
+// ipublish: when the team's own files send them to a target by another upstream
+// or straight, or nobody proxies to the upstream, that is deploy.CodeRefused
+// with the lines to change, and the file is in place already, unused, so that
+// the edit can be made and tested in one go. Where nginx would read it at once
+// beside an upstream of the same name, it is not written.
+//
 // deploy.CodeRefused without an Up target, or when the upstream stands in
 // another file or nginx does not read ours; deploy.CodeDrift when the file was
 // edited; deploy.CodeFailed when nginx did not take the table, with the old one
@@ -64,6 +72,16 @@ func (b *balancer) Route(ctx context.Context, step deploy.Step) error {
 		err = c.apply(ctx)
 	}
 	return b.wrap(ctx, "route", err)
+}
+
+// Foreign reports what keeps nginx from sending every request for step.Targets
+// through ipublish, as the first Route does, and changes nothing. nil: nothing,
+// or nginx only waits for the first Route to write the upstream.
+// deploy.CodeRefused with the lines to change in the message; deploy.CodeFailed
+// when nginx refuses its configuration; deploy.CodeUnavailable when its host
+// does not answer. It blocks for two or three commands on that host.
+func (b *balancer) Foreign(ctx context.Context, step deploy.Step) error {
+	return b.wrap(ctx, "check", b.foreign(ctx, step))
 }
 
 // Observe tells who receives traffic by nginx's own answer, never by the file.

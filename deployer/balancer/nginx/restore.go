@@ -18,7 +18,7 @@ const commandsLimit = 10 * time.Second
 // gone, nothing is decided and the file stays as it is: a repeated step converges.
 func (c *change) giveBack(ctx context.Context, cause error) error {
 	undecided := errors.Is(ctx.Err(), context.Canceled) || ctx.Err() == nil && deploy.CodeOf(cause) == deploy.CodeUnavailable
-	if undecided || !c.written {
+	if undecided || !c.written && !c.reloaded {
 		return cause
 	}
 	// The step's own deadline may have passed: putting back has its own.
@@ -33,11 +33,18 @@ func (c *change) giveBack(ctx context.Context, cause error) error {
 		Message: deploy.MessageOf(cause) + ". The file and the table from before are in force"}
 }
 
+// errUnchanged: the file stood there before the switch already, so that putting
+// it back says nothing about what nginx runs on.
+var errUnchanged = errors.New("the file is the same as before the switch")
+
 func (c *change) restore(ctx context.Context) error {
 	if err := c.previous.replace(ctx, c.host, c.settings.Include); err != nil || !c.reloaded {
 		return err
 	}
-	err := c.reloadPrevious(ctx)
+	err := errUnchanged
+	if !c.previous.is(c.content) {
+		err = c.reloadPrevious(ctx)
+	}
 	if err == nil {
 		return nil
 	}

@@ -7,7 +7,17 @@ type directive struct {
 	Words  []string
 	Line   int // where it begins, from 1
 	End    int // where its block ends; Line for a simple one
+	From   int // offset of its first byte
+	To     int // offset behind its last byte, the semicolon or the brace
 	Parent int // index of the directive whose block it stands in; -1: none
+}
+
+// name is the first word; "" for a lone semicolon or brace.
+func (d directive) name() string {
+	if len(d.Words) == 0 {
+		return ""
+	}
+	return d.Words[0]
 }
 
 // parseConfig reads nginx's configuration syntax: words, quotes, comments and
@@ -24,7 +34,8 @@ type parser struct {
 	scanner
 	out    []directive
 	words  []string
-	begin  int
+	begin  int // line of the first word
+	from   int // and its offset
 	parent int
 }
 
@@ -33,19 +44,20 @@ func (p *parser) step() bool {
 	kind, word := p.next()
 	switch kind {
 	case tokenWord:
-		if len(p.words) == 0 {
-			p.begin = p.line
-		}
+		p.mark()
 		p.words = append(p.words, word)
 	case tokenSemicolon:
 		p.add()
 	case tokenOpen:
 		p.add()
 		p.parent = len(p.out) - 1
+		if strings.HasSuffix(p.out[p.parent].name(), "_by_lua_block") {
+			p.skipLua()
+		}
 	case tokenClose:
 		p.words = nil
 		if p.parent >= 0 {
-			p.out[p.parent].End = p.line
+			p.out[p.parent].End, p.out[p.parent].To = p.line, p.pos
 			p.parent = p.out[p.parent].Parent
 		}
 	case tokenEnd:
@@ -54,12 +66,16 @@ func (p *parser) step() bool {
 	return true
 }
 
-func (p *parser) add() {
-	line := p.begin
+// mark notes where a directive begins, at its first token.
+func (p *parser) mark() {
 	if len(p.words) == 0 {
-		line = p.line
+		p.begin, p.from = p.tokenLine, p.tokenPos
 	}
-	p.out = append(p.out, directive{Words: p.words, Line: line, End: p.line, Parent: p.parent})
+}
+
+func (p *parser) add() {
+	p.mark()
+	p.out = append(p.out, directive{Words: p.words, Line: p.begin, End: p.line, From: p.from, To: p.pos, Parent: p.parent})
 	p.words = nil
 }
 
@@ -77,10 +93,13 @@ type scanner struct {
 	text string
 	pos  int
 	line int
+
+	tokenPos, tokenLine int // where the last token began
 }
 
 func (s *scanner) next() (token, string) {
 	s.skipBlank()
+	s.tokenPos, s.tokenLine = s.pos, s.line
 	if s.pos >= len(s.text) {
 		return tokenEnd, ""
 	}

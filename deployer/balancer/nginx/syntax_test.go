@@ -24,8 +24,30 @@ func TestDirectivesAreFoundWithTheirLinesAndBlocks(t *testing.T) {
 	}
 }
 
+func TestADirectiveIsAsLongAsItsText(t *testing.T) {
+	text := "a  b; upstream \"x\" { server 1:2;\n # }\n}c{d;}"
+	var got []string
+	for _, d := range parseConfig(text) {
+		got = append(got, text[d.From:d.To])
+	}
+	want := []string{"a  b;", "upstream \"x\" { server 1:2;\n # }\n}", "server 1:2;", "c{d;}", "d;"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestBracesAndQuotesOfLuaCodeDoNotCount(t *testing.T) {
+	for _, code := range []string{`s = "}"`, `s = '\'}'`, "-- don't }\n", "--[[ } ]] x()", "s = [==[ } ]] ]==]", "t = {{}, {1}}", "a[b[1]] = 2", "s = 'open\n"} {
+		text := "content_by_lua_block {" + code + "}\nupstream x { }\n"
+		got := parseConfig(text)
+		if len(got) != 2 || got[1].name() != "upstream" || got[1].Parent != -1 || got[1].Line != strings.Count(code, "\n")+2 {
+			t.Errorf("%s: %+v", code, got)
+		}
+	}
+}
+
 func FuzzAnyTextIsReadToItsEnd(f *testing.F) {
-	for _, s := range []string{"a b;", "}{;\"", "'\\", "${{", "# x", "a\\\n;", "\\"} {
+	for _, s := range []string{"a b;", "}{;\"", "'\\", "${{", "# x", "a\\\n;", "\\", "x_by_lua_block {[=[", "_by_lua_block{--[[", "_by_lua_block {'\\"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -33,32 +55,9 @@ func FuzzAnyTextIsReadToItsEnd(f *testing.F) {
 			if d.Line < 1 || d.End < d.Line || d.Parent >= i || d.End > strings.Count(text, "\n")+1 {
 				t.Errorf("directive %d of %q: %+v", i, text, d)
 			}
+			if d.From < 0 || d.To <= d.From || d.To > len(text) || strings.Count(text[:d.From], "\n")+1 != d.Line {
+				t.Errorf("directive %d of %q: %+v", i, text, d)
+			}
 		}
 	})
-}
-
-func TestTheFilesThatNginxReadsAreToldApart(t *testing.T) {
-	d := parseDump([]byte("nginx: syntax is ok\n# configuration file /etc/nginx/nginx.conf:\nhttp {\n include x;\n}\n\n# configuration file /etc/nginx/x:\nupstream Shop {\n server a:1;\n}\nupstream shopping { server a:1; }\n\n"))
-	if len(d) != 2 || d[0].Path != "/etc/nginx/nginx.conf" || d[1].Path != "/etc/nginx/x" {
-		t.Fatalf("%+v", d)
-	}
-	if got := d.foreign("shop", -1); !slices.Equal(got, []string{"/etc/nginx/x lines 1-3"}) {
-		t.Errorf("foreign upstreams: %v", got)
-	}
-	if got := d.foreign("shop", d.own("/etc/nginx/x", nil)); got != nil {
-		t.Errorf("our own file counts as foreign: %v", got)
-	}
-	if got := d.own("/linked/x", []byte("upstream Shop {\n server a:1;\n}\nupstream shopping { server a:1; }\n")); got != 1 {
-		t.Errorf("a file behind a linked folder is number %d, not 1", got)
-	}
-	if got := d.own("/other", nil); got != -1 {
-		t.Errorf("a file that nginx does not read is number %d", got)
-	}
-}
-
-func TestAnUpstreamOfStreamIsAnotherNameSpace(t *testing.T) {
-	d := dump{{Path: "/n", Text: "stream {\n upstream shop { server a:1; }\n}\n"}}
-	if got := d.foreign("shop", -1); got != nil {
-		t.Errorf("foreign: %v", got)
-	}
 }

@@ -56,6 +56,14 @@ func (t table) addrs(state server) []string {
 func (t table) up() []string   { return t.addrs(server{Up: true}) }
 func (t table) down() []string { return t.addrs(server{Up: false}) }
 
+func (t table) all() []string {
+	out := make([]string, len(t))
+	for i, s := range t {
+		out[i] = s.Addr
+	}
+	return out
+}
+
 func sum(b []byte) string {
 	h := sha256.Sum256(b)
 	return hex.EncodeToString(h[:])

@@ -21,6 +21,11 @@ type Options struct {
 	Upstream string   // name of the upstream; default "app"
 	Initial  []string // host:port that the front door serves until the first route
 	HTTP     string   // further lines of the http block
+	// Own is a team's own http block: what stands within its braces, in place of
+	// the front door and the include folder. {front} is the front door's address,
+	// {dir} the folder of everything.
+	Own   string
+	Files map[string]string // further files of Own by their names below {dir}, with the same two words
 }
 
 // Server is a running nginx.
@@ -57,7 +62,12 @@ func Start(t testing.TB, o Options) *Server {
 		PIDFile: filepath.Join(dir, "nginx.pid"), GenerationListen: FreeAddr(t),
 		t: t, bin: binary(t), done: make(chan struct{}),
 	}
-	s.Write("nginx.conf", s.config(front, o))
+	if o.Own != "" {
+		s.own(front, o)
+		s.run()
+		return s
+	}
+	s.Write("nginx.conf", s.head()+s.front(front, o))
 	s.Write("ipublish/"+o.Upstream+".conf", initial(o))
 	s.run()
 	if err := os.Remove(s.Include); err != nil {
@@ -162,7 +172,8 @@ func (s *Server) argv(more ...string) []string {
 	return append([]string{s.bin, "-p", s.Dir, "-c", filepath.Join(s.Dir, "nginx.conf"), "-e", filepath.Join(s.Dir, "error.log")}, more...)
 }
 
-func (s *Server) config(front string, o Options) string {
+// head is the beginning of nginx.conf, up to what stands within http.
+func (s *Server) head() string {
 	user := ""
 	if os.Geteuid() == 0 {
 		user = "user root;"
@@ -179,7 +190,22 @@ error_log %s/error.log info;
 events { worker_connections 1024; }
 http {
     access_log off;
-%s%s
+%s`, user, s.PIDFile, s.Dir, temp.String())
+}
+
+// own writes a team's own configuration.
+func (s *Server) own(front string, o Options) {
+	s.t.Helper()
+	words := strings.NewReplacer("{front}", front, "{dir}", s.Dir)
+	for name, text := range o.Files {
+		s.Write(name, words.Replace(text))
+	}
+	s.Write("nginx.conf", s.head()+words.Replace(o.Own)+"}\n")
+}
+
+// front is the front door to the upstream of Options.
+func (s *Server) front(addr string, o Options) string {
+	return fmt.Sprintf(`%s
     include %s/ipublish/*.conf;
     server {
         listen %s;
@@ -194,7 +220,7 @@ http {
         }
     }
 }
-`, user, s.PIDFile, s.Dir, temp.String(), o.HTTP, s.Dir, front, o.Upstream)
+`, o.HTTP, s.Dir, addr, o.Upstream)
 }
 
 // initial is the upstream of the first start; without servers nobody answers there.
