@@ -146,7 +146,7 @@ func nothingToDo(chat string, cmd deploy.Command, err error) Answer {
 }
 
 func (s *Server) acknowledge(w http.ResponseWriter, c Chat, cmd deploy.Command, a Answer) {
-	shown := ack(w, c, cmd, a.Text)
+	shown := ack(w, c, cmd, s.Config().catalogue(cmd.Chat).Text(a.Text))
 	switch {
 	case !shown && (a.Text != "" || a.Later != nil):
 		s.reply(c, cmd, a)
@@ -179,12 +179,13 @@ func (s *Server) reply(c Chat, cmd deploy.Command, a Answer) {
 	}
 }
 
-// say answers where only the asker sees it, else where the asker asked.
+// say answers in the chat's language, where only the asker sees it, else where
+// the asker asked.
 func (s *Server) say(ctx context.Context, c Chat, cmd deploy.Command, text string) {
 	if text == "" {
 		return
 	}
-	m := textMessage(cmd, text)
+	m := s.Config().catalogue(cmd.Chat).Message(textMessage(cmd, text))
 	err := error(&deploy.Error{Code: deploy.CodeNotFound, Message: "this chat cannot answer privately"})
 	if r, ok := c.(Replier); ok {
 		err = r.Reply(ctx, cmd, m)

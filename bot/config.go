@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"ipublish/bot/phrase"
 	"ipublish/deploy"
 )
 
@@ -14,6 +15,17 @@ type Config struct {
 	Tokens map[string]string   // name → secret; its bearer is the actor "token:NAME"
 	Chats  []string            // names of the configured chats: their members may ask
 	Hooks  []string            // names of the configured hooks: "github", and "github/shop" for an app's own
+
+	Languages map[string]string // chat's name → "en" or "zh", Simplified Chinese; "en" where it is absent
+}
+
+// catalogue gives what says in a chat's language what is English here; nil for
+// a chat that is told in English.
+func (c Config) catalogue(chat string) *phrase.Catalogue {
+	if c.Languages[chat] != "zh" {
+		return nil
+	}
+	return phrase.Chinese()
 }
 
 // hasHook reports whether an app has a hook of its own, with any git host.

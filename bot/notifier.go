@@ -157,10 +157,31 @@ func (n *Notifier) channels(ev deploy.Event) ([]string, error) {
 	return slices.DeleteFunc(slices.Compact(all), func(c string) bool { return n.chatOf(c) == nil }), nil
 }
 
-// chatOf finds the driver of a channel; nil for none.
+// chatOf finds the driver of a channel, which is told in its language; nil for none.
 func (n *Notifier) chatOf(channel string) Chat {
 	name, _, _ := strings.Cut(channel, ":")
-	return n.Chats[name]
+	if n.Chats[name] == nil {
+		return nil
+	}
+	return speaker{Chat: n.Chats[name], name: name, config: n.Config}
+}
+
+// speaker is a chat that shows messages in its language.
+type speaker struct {
+	Chat
+	name   string
+	config func() Config
+}
+
+// Post translates the message and shows it.
+func (s speaker) Post(ctx context.Context, m deploy.Message) (string, error) {
+	return s.Chat.Post(ctx, s.config().catalogue(s.name).Message(m))
+}
+
+// Edits asks the chat itself.
+func (s speaker) Edits(channel string) bool {
+	e, ok := s.Chat.(Editor)
+	return ok && e.Edits(channel)
 }
 
 const (
