@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"time"
 )
@@ -115,7 +116,13 @@ func (p planning) stranger(slot Slot, in Instance) string {
 	if in.PortPID < 0 {
 		return fmt.Sprintf("port %d of the %s slot on %s is held by a process of another user", port, slot, in.Host)
 	}
-	return fmt.Sprintf("port %d of the %s slot on %s is held by process %d (%s)", port, slot, in.Host, in.PortPID, in.Command)
+	return fmt.Sprintf("port %d of the %s slot on %s is held by process %d (%s)", port, slot, in.Host, in.PortPID, program(in.Command))
+}
+
+// program is a command line without its arguments, which may be very long.
+func program(command string) string {
+	first, _, _ := strings.Cut(command, " ")
+	return path.Base(first)
 }
 
 // adopt plans to take over what runs, and nothing else.
@@ -156,7 +163,7 @@ func (p planning) vacant(slot Slot, rel Release) error {
 	for _, in := range p.obs.Slots[slot] {
 		if in.Running() {
 			return p.refuse(CodeForeign, "port %d of the %s slot on %s is still held by process %d (%s), which was adopted and is not ipublish's to stop: end it with `kill %d`, take it out of what starts it at boot, and deploy again",
-				p.env.BlueGreen.Port(slot), slot, in.Host, in.PID, in.Command, in.PID)
+				p.env.BlueGreen.Port(slot), slot, in.Host, in.PID, program(in.Command), in.PID)
 		}
 	}
 	return nil
@@ -170,7 +177,7 @@ func (p planning) keepsRunning(plan Plan) []string {
 	var notes []string
 	for _, in := range p.obs.Slots[plan.OldSlot] {
 		notes = append(notes, fmt.Sprintf("process %d (%s) on %s keeps running on port %d, so that `rollback %s %s` can go back to it; the next deploy needs that port: stop it before with `kill %d`, and take it out of what starts it at boot",
-			in.PID, in.Command, in.Host, p.env.BlueGreen.Port(plan.OldSlot), p.app.Name, p.env.Name, in.PID))
+			in.PID, program(in.Command), in.Host, p.env.BlueGreen.Port(plan.OldSlot), p.app.Name, p.env.Name, in.PID))
 	}
 	return notes
 }

@@ -194,11 +194,11 @@ func TestAHandInstalledTomcatBehindTheTeamsOwnNginxIsAdoptedAndReleasedAndNobody
 	before := r.seen(front)
 	l := startLoad(t, front, users{OneShot: 200})
 
-	_, refusal, exit := r.cli("adopt", "shop", "production")
+	out, bad, exit := r.cli("adopt", "shop", "production")
 	if exit == 0 {
 		t.Fatal("adopted over the team's own upstream")
 	}
-	r.follow(refusal, n)
+	r.follow(out+bad, n)
 	mustHold(t, "adopt", r.mustCLI("adopt", "shop", "production"), "succeeded")
 	mustServe(t, front, "v0")
 

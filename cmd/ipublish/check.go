@@ -216,6 +216,11 @@ func (k *checking) balancer(ctx context.Context, a deploy.App, e deploy.Environm
 	}
 	_, route := deploy.ObserveSteps(a, e, deploy.Live{})
 	seen, err := b.Observe(ctx, route)
+	if f, ok := b.(interface {
+		Foreign(context.Context, deploy.Step) error
+	}); ok && err == nil && len(seen.Traffic.Up) == 0 {
+		err = f.Foreign(ctx, route) // what a team's own configuration has to hand over first
+	}
 	return seen.Traffic, err
 }
 
