@@ -72,14 +72,21 @@ func (s *Server) listen(ctx context.Context, name string, c Chat) error {
 // fromSocket carries a command out before the platform's frame is acknowledged;
 // the answer follows on its own. An error leaves the frame unacknowledged: a
 // platform that delivers it again gets the same deploy.
-func (s *Server) fromSocket(ctx context.Context, name string, c Chat, cmd deploy.Command) error {
+func (s *Server) fromSocket(ctx context.Context, name string, c Chat, cmd deploy.Command) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.Log.Error("panic in a command of a socket", "chat", name, "panic", v, "stack", stack())
+			err = &deploy.Error{Code: deploy.CodeInternal, Op: "take command", Message: "internal error"}
+		}
+	}()
 	if !genuine(name, cmd) {
 		return nil
 	}
 	a := s.Handler.Handle(ctx, cmd)
 	s.note(cmd, a)
 	s.reply(c, cmd, a)
-	if a.Code == deploy.CodeUnavailable || a.Code == deploy.CodeInternal {
+	switch a.Code {
+	case deploy.CodeUnavailable, deploy.CodeInternal, deploy.CodeCancelled, deploy.CodeTimeout:
 		return &deploy.Error{Code: a.Code, Op: "take command", Message: a.Text}
 	}
 	return nil
