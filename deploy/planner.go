@@ -265,7 +265,7 @@ func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) (Plan, error)
 func (p planning) obtain(plan Plan) []Step {
 	return append([]Step{
 		p.releaseStep(OpFetch, plan.Release, p.env.ProgressDeadline.D()),
-		p.releaseStep(OpBuild, plan.Release, p.app.Build.Timeout.D()+time.Minute),
+		p.releaseStep(OpBuild, plan.Release, max(p.app.Build.Timeout, p.app.Build.Wait).D()+time.Minute),
 	}, p.restage(plan)...)
 }
 

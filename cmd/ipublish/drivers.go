@@ -26,6 +26,7 @@ import (
 	"ipublish/deployer/host/ssh"
 	"ipublish/deployer/runtime/command"
 	"ipublish/deployer/runtime/tomcat"
+	"ipublish/deployer/source"
 )
 
 // This is the only file that names drivers: one map a family, one line a driver.
@@ -214,7 +215,7 @@ func (d *drivers) CheckHost(h deploy.Host) error {
 }
 
 // CheckBuild implements config.Check.
-func (d *drivers) CheckBuild(b deploy.Build) error { return nil }
+func (d *drivers) CheckBuild(b deploy.Build) error { return source.CheckBuild(b) }
 
 // Caveats implements config.Check.
 func (d *drivers) Caveats(s deploy.Section) []string {

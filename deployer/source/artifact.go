@@ -59,8 +59,9 @@ const pruneGrace = time.Hour
 const keptLogs = 200
 
 // Prune removes the artifacts that keep (sha256s) does not name and that Build
-// did not hand out within the last hour, their records, and old build logs. It
-// follows no link. What it removes is rebuilt when it is asked for again.
+// did not hand out within the last hour, their records, old build logs, and the cached
+// folders that no build used for 30 days. It follows no link. What it removes
+// is rebuilt when it is asked for again.
 func (w *Workshop) Prune(keep []string) error {
 	entries, err := os.ReadDir(w.path(artifactsDir))
 	if err != nil {
@@ -75,6 +76,9 @@ func (w *Workshop) Prune(keep []string) error {
 		}
 	}
 	if err := w.pruneRecords(); err != nil {
+		return pruneFault(err)
+	}
+	if err := w.pruneCaches(); err != nil {
 		return pruneFault(err)
 	}
 	return pruneFault(w.pruneLogs())
@@ -195,6 +199,11 @@ func (w *Workshop) note(r deploy.Release) error {
 
 // keep stores what write writes under its sha256, durably.
 func (w *Workshop) keep(write func(io.Writer) error) (sum string, size int64, err error) {
+	return w.keepIf(write, func(string) error { return nil })
+}
+
+// keepIf is keep for what accept, which is given the sha256, has no error for.
+func (w *Workshop) keepIf(write func(io.Writer) error, accept func(sum string) error) (sum string, size int64, err error) {
 	f, err := os.CreateTemp(w.path(artifactsDir), temporaryPrefix)
 	if err != nil {
 		return "", 0, err
@@ -208,5 +217,8 @@ func (w *Workshop) keep(write func(io.Writer) error) (sum string, size int64, er
 		return "", 0, discard(f, err)
 	}
 	sum = hex.EncodeToString(h.Sum(nil))
+	if err := accept(sum); err != nil {
+		return "", 0, discard(f, err)
+	}
 	return sum, info.Size(), publish(f, filepath.Join(w.path(artifactsDir), sum))
 }

@@ -28,8 +28,16 @@ const (
 // line by line, with the values of references replaced by ***, and may be nil.
 // When it returns, no process and no temporary file of the build is left.
 //
+// With build.artifact_url nothing is built and the mirror is not touched: the
+// file is downloaded, and waited for at most build.wait long, with lines that
+// say "waiting for CI". A name that ends with .tar, .tar.gz or .tgz is unpacked
+// to a tree, any other is the artifact as it is. deploy.CodeTimeout then is the
+// end of the waiting, deploy.CodeRefused credentials, a certificate or a
+// redirect that is not accepted, and deploy.CodeFailed what is downloaded: too
+// large, another sha256, or no archive.
+//
 // deploy.CodeFailed: the build failed, with its last output in Log;
-// deploy.CodeInvalid: the commit or the build section cannot be built;
+// deploy.CodeInvalid: the commit or the build section (CheckBuild) cannot be built;
 // deploy.CodeTimeout: build.timeout, build.silence_timeout or ctx's deadline
 // passed; deploy.CodeCancelled: ctx ended. If the mirror does not have the
 // commit it is fetched, with Fetch's codes.
@@ -39,7 +47,7 @@ func (w *Workshop) Build(ctx context.Context, p deploy.Settings, r deploy.Releas
 	if err != nil {
 		return r, err
 	}
-	if err := checkBuild(p.Build); err != nil {
+	if err := CheckBuild(p.Build); err != nil {
 		return r, err
 	}
 	leave, err := w.turns.enter(ctx, w.recordPath(r))
@@ -51,18 +59,12 @@ func (w *Workshop) Build(ctx context.Context, p deploy.Settings, r deploy.Releas
 		tell("the artifact of " + r.Commit.Short() + " is there already")
 		return done, nil
 	}
-	r, err = w.produce(ctx, p, r, h, tell)
+	if p.Build.ArtifactURL != "" {
+		r, err = w.deliver(ctx, p.Build, r, tell)
+	} else {
+		r, err = w.produce(ctx, p, r, h, tell)
+	}
 	return r, buildFault(ctx, r.App, err)
-}
-
-func checkBuild(b deploy.Build) error {
-	if b.Artifact != "" && (!filepath.IsLocal(b.Artifact) || strings.ContainsRune(b.Artifact, 0)) {
-		return fault(deploy.CodeInvalid, "build", "", fmt.Sprintf("build.artifact %q must be a path within the repository", clip(b.Artifact, 200)), nil)
-	}
-	if len(b.Run) > 0 && b.Run[0] == "" {
-		return fault(deploy.CodeInvalid, "build", "", "build.run must start with a program", nil)
-	}
-	return nil
 }
 
 // buildFault gives what has no code yet one: the end of ctx, or this machine's trouble.
@@ -81,8 +83,25 @@ func buildFault(ctx context.Context, app string, err error) error {
 
 // site is the folder of one build, gone after it.
 type site struct {
-	tree, tmp string
-	at        time.Time // of the commit
+	dir, tree, tmp, home string
+	at                   time.Time // of the commit
+}
+
+// The folders of a site.
+const (
+	treeDir = "tree"
+	tmpDir  = "tmp"
+	homeDir = "home"
+)
+
+func newSite(dir string) (site, error) {
+	s := site{dir: dir, tree: filepath.Join(dir, treeDir), tmp: filepath.Join(dir, tmpDir), home: filepath.Join(dir, homeDir)}
+	for _, d := range []string{s.tmp, s.home} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 }
 
 // produce exports, builds, stores and records one release.
@@ -92,14 +111,21 @@ func (w *Workshop) produce(ctx context.Context, p deploy.Settings, r deploy.Rele
 		return r, err
 	}
 	defer removeTree(dir)
-	place := site{tree: filepath.Join(dir, "tree"), tmp: filepath.Join(dir, "tmp")}
-	if err := os.Mkdir(place.tmp, 0o700); err != nil {
+	place, err := newSite(dir)
+	if err != nil {
 		return r, err
 	}
 	if place.at, err = w.export(ctx, p, h, place.tree, tell); err != nil {
 		return r, err
 	}
+	folders, err := w.cachedFolders(p, r.App)
+	if err != nil {
+		return r, err
+	}
 	if len(p.Build.Run) > 0 {
+		if err := w.fill(ctx, place, folders, tell); err != nil {
+			return r, err
+		}
 		if err := w.run(ctx, p, r, place, tell); err != nil {
 			return r, err
 		}
@@ -107,7 +133,11 @@ func (w *Workshop) produce(ctx context.Context, p deploy.Settings, r deploy.Rele
 	if r, err = w.collect(ctx, p.Build.Artifact, place, r); err != nil {
 		return r, err
 	}
-	return r, w.note(r)
+	if err := w.note(r); err != nil {
+		return r, err
+	}
+	w.preserve(ctx, place, folders, tell)
+	return r, nil
 }
 
 // removeTree removes a folder even if a build took the rights from parts of it.
@@ -155,7 +185,7 @@ func (w *Workshop) exportOnce(ctx context.Context, p deploy.Settings, h plumbing
 
 // run runs the build's command in the export.
 func (w *Workshop) run(ctx context.Context, p deploy.Settings, r deploy.Release, place site, tell func(string)) error {
-	env, secrets, err := w.environ(p, r.Commit.SHA, place.tmp)
+	env, secrets, err := w.environ(p, r.Commit.SHA, place)
 	if err != nil {
 		return err
 	}
@@ -240,7 +270,7 @@ func (w *Workshop) collectFile(ctx context.Context, root *os.Root, artifact stri
 	defer f.Close()
 	r.Kind, r.Name = deploy.ArtifactFile, path.Base(filepath.ToSlash(artifact))
 	r.SHA256, r.Size, err = w.keep(func(out io.Writer) error {
-		_, err := io.Copy(out, &endable{ctx, f})
+		_, err := io.Copy(out, struct{ io.Reader }{&endable{ctx, f}}) // a file's own WriteTo would not end with ctx
 		return err
 	})
 	return r, err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"ipublish/deploy"
 )
@@ -27,14 +28,22 @@ func passedOn() []string {
 // environ is the environment of a build: what is passed on, the build's own
 // folder for temporary files, build.env with its references resolved, and
 // COMMIT, the full hash. secrets are the values that came out of references.
-func (w *Workshop) environ(p deploy.Settings, commit, tmp string) (env, secrets []string, err error) {
+//
+// HOME is the bot's own, unless build.cache keeps folders below it: then it is a
+// folder of this build, empty but for those, and Java is told so, which takes
+// its user.home from the system's users and not from HOME.
+func (w *Workshop) environ(p deploy.Settings, commit string, place site) (env, secrets []string, err error) {
 	values := map[string]string{}
 	for _, name := range passedOn() {
 		if v, ok := os.LookupEnv(name); ok {
 			values[name] = v
 		}
 	}
-	values["TMPDIR"] = tmp
+	values["TMPDIR"] = place.tmp
+	ownHome := belowHome(p.Build.Cache)
+	if ownHome {
+		values["HOME"] = place.home
+	}
 	for name, ref := range p.Build.Env {
 		v, err := w.o.Resolve(ref)
 		if err != nil {
@@ -47,9 +56,17 @@ func (w *Workshop) environ(p deploy.Settings, commit, tmp string) (env, secrets 
 		values[name] = v
 	}
 	values["COMMIT"] = commit
+	if ownHome {
+		values[javaOptions] = strings.TrimSpace(javaHome(place.home) + " " + values[javaOptions])
+	}
 	for name, v := range values {
 		env = append(env, name+"="+v)
 	}
 	slices.Sort(env)
 	return env, secrets, nil
 }
+
+// javaOptions is read by every Java virtual machine; what comes later wins.
+const javaOptions = "JAVA_TOOL_OPTIONS"
+
+func javaHome(home string) string { return `"-Duser.home=` + home + `"` }

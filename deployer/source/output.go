@@ -30,6 +30,11 @@ type output struct {
 }
 
 func newOutput(tell func(string), log io.Writer, secrets []string) *output {
+	return &output{tell: tell, log: log, hide: hiding(secrets), last: time.Now()}
+}
+
+// hiding replaces every line of the secrets by ***.
+func hiding(secrets []string) *strings.Replacer {
 	var pairs []string
 	for _, s := range secrets {
 		for line := range strings.SplitSeq(s, "\n") {
@@ -38,7 +43,7 @@ func newOutput(tell func(string), log io.Writer, secrets []string) *output {
 			}
 		}
 	}
-	return &output{tell: tell, log: log, hide: strings.NewReplacer(pairs...), last: time.Now()}
+	return strings.NewReplacer(pairs...)
 }
 
 // shortestSecret keeps a value such as "1" from blotting out the whole log.

@@ -18,14 +18,15 @@ import (
 // Options configure a Workshop. The zero value works for repositories and
 // builds without secrets.
 type Options struct {
-	// Resolve replaces ${…} references in one value of the credentials or of
-	// build.env. Nil: values are taken as they are.
+	// Resolve replaces ${…} references in one value of the credentials, of
+	// build.env or of build.headers. Nil: values are taken as they are.
 	Resolve func(string) (string, error)
 	// Log receives what an operator may want to know; nil: nothing is logged.
 	Log *slog.Logger
 	// Roots are the authorities trusted for https; nil: the system's.
 	Roots *x509.CertPool
-	// MaxFiles and MaxBytes bound an export and a tree artifact; zero:
+	// MaxFiles and MaxBytes bound an export, a tree artifact, a download and a
+	// cached folder; zero:
 	// DefaultMaxFiles and DefaultMaxBytes.
 	MaxFiles int
 	MaxBytes int64
@@ -51,10 +52,11 @@ type Workshop struct {
 // be used.
 func Open(dir string, o Options) (*Workshop, error) {
 	w := &Workshop{dir: dir, o: o.filled(), web: newWeb(o.Roots)}
+	removeTree(w.path(exportsDir))
 	if err := os.RemoveAll(w.path(exportsDir)); err != nil {
 		return nil, unusable(dir, err)
 	}
-	for _, d := range []string{mirrorsDir, artifactsDir, recordsDir, exportsDir, logsDir} {
+	for _, d := range []string{mirrorsDir, artifactsDir, recordsDir, exportsDir, logsDir, cachesDir} {
 		if err := os.MkdirAll(w.path(d), 0o700); err != nil {
 			return nil, unusable(dir, err)
 		}
@@ -78,6 +80,7 @@ const (
 	recordsDir   = "artifacts/index"
 	exportsDir   = "exports"
 	logsDir      = "logs"
+	cachesDir    = "caches"
 )
 
 func (w *Workshop) path(elem ...string) string {
