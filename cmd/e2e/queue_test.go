@@ -116,6 +116,7 @@ func TestAfterAUsersRollbackPushesWaitUntilTheUnlock(t *testing.T) {
 }
 
 func TestALockHoldsDeploysUntilItsTimeIsOverAndAdminsPassIt(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.serve()
 	r.api.ends(r.push(behaviour{Version: "v1"}), deploy.Succeeded)

@@ -16,6 +16,7 @@ import (
 	"ipublish/cmd/config"
 	"ipublish/deploy"
 	"ipublish/deployer"
+	"ipublish/deployer/host/posix/sudo"
 )
 
 // mayWrite is W_OK and X_OK of access(2).
@@ -145,6 +146,7 @@ func (k *checking) environment(ctx context.Context, a deploy.App, e deploy.Envir
 	for _, h := range e.Hosts {
 		err := k.host(ctx, h, e.ReleaseDir)
 		k.fact(fmt.Sprintf("%s: host %s runs commands and can write %s", name, h.ID, e.ReleaseDir), err)
+		k.become(ctx, name, h)
 		reached = reached && err == nil
 	}
 	if !reached {
@@ -153,6 +155,26 @@ func (k *checking) environment(ctx context.Context, a deploy.App, e deploy.Envir
 	traffic := k.route(ctx, name, a, e)
 	if e.Verify != nil {
 		k.frontDoor(ctx, name, *e.Verify, traffic)
+	}
+}
+
+// become proves that commands of a host get the rights they are to have, and
+// prints what sudo lacks for that.
+func (k *checking) become(ctx context.Context, name string, h deploy.Host) {
+	plain, become, err := sudo.Split(h.Driver.Settings)
+	if err != nil || len(become) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	host, err := k.drivers.Host(deploy.Host{ID: h.ID, Driver: deploy.Section{Driver: h.Driver.Driver, Settings: plain}})
+	var lines []string
+	if err == nil {
+		lines, err = sudo.Missing(ctx, host, become)
+	}
+	k.fact(fmt.Sprintf("%s: host %s: %s works", name, h.ID, strings.Join(become, " ")), err)
+	for _, line := range lines {
+		fmt.Fprintf(k.m.Stdout, "        %s\n", line)
 	}
 }
 

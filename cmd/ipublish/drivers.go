@@ -42,7 +42,7 @@ var runtimes = map[string]func(json.RawMessage) (deployer.Runtime, error){
 }
 
 // caveats are what a runtime wants said with every plan and report.
-var caveats = map[string]func(json.RawMessage) []string{}
+var caveats = map[string]func(json.RawMessage) []string{"tomcat": tomcat.Caveats}
 
 // balancing is what a balancer is opened with.
 type balancing struct {

@@ -52,7 +52,7 @@ func Runtime(t *testing.T, rig RuntimeRig) {
 
 func (rig RuntimeRig) empty(t *testing.T) {
 	s := rig.step(t)
-	if i := rig.observe(t, s); i.Running() || i.PortPID != 0 || i.Key != "" || i.Release != "" {
+	if i := rig.observe(t, s); i.Running() || i.PortPID != 0 || i.PortStarted != "" || i.Key != "" || i.Release != "" {
 		t.Errorf("an empty slot shows %+v", i)
 	}
 	rig.stop(t, s)
@@ -68,7 +68,7 @@ func (rig RuntimeRig) lifecycle(t *testing.T) {
 		t.Error("the app's environment was in an argv")
 	}
 	up := rig.up(t, s)
-	if up.Release != s.Release.SHA256 || up.Key != s.Release.Key() || up.Slot != s.Slot || up.Started == "" || up.Command != "" {
+	if up.Release != s.Release.SHA256 || up.Key != s.Release.Key() || up.Slot != s.Slot || up.Started != runtimeStarted(t, up.PID) || up.Command != "" || up.PortStarted != "" {
 		t.Errorf("the running slot shows %+v", up)
 	}
 	rig.detached(t, up)
@@ -162,7 +162,7 @@ func (rig RuntimeRig) foreign(t *testing.T) {
 		t.Errorf("start on a taken port: %v, want %s naming pid %d", err, deploy.CodeForeign, os.Getpid())
 	}
 	i := rig.observe(t, s)
-	if !i.Foreign() || i.PortPID != os.Getpid() || i.Running() || !strings.Contains(i.Command, filepath.Base(os.Args[0])) {
+	if !i.Foreign() || i.PortPID != os.Getpid() || i.PortStarted != runtimeStarted(t, os.Getpid()) || i.Running() || !strings.Contains(i.Command, filepath.Base(os.Args[0])) {
 		t.Errorf("a taken port shows %+v", i)
 	}
 	rig.stop(t, s)

@@ -183,17 +183,28 @@ func runtimeProcesses(t *testing.T, s deploy.Step) []int {
 
 func runtimeStat(t *testing.T, pid int) (ppid, session int) {
 	t.Helper()
+	var group int
+	var state string
+	if _, err := fmt.Sscan(runtimeStatFields(t, pid), &state, &ppid, &group, &session); err != nil {
+		t.Fatal(err)
+	}
+	return ppid, session
+}
+
+// runtimeStarted is a process's start time in the kernel's ticks since the boot.
+func runtimeStarted(t *testing.T, pid int) string {
+	t.Helper()
+	return strings.Fields(runtimeStatFields(t, pid))[19]
+}
+
+// runtimeStatFields is what follows the name in /proc/PID/stat.
+func runtimeStatFields(t *testing.T, pid int) string {
+	t.Helper()
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var group int
-	var state string
-	rest := string(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if _, err := fmt.Sscan(rest, &state, &ppid, &group, &session); err != nil {
-		t.Fatal(err)
-	}
-	return ppid, session
+	return string(stat[bytes.LastIndexByte(stat, ')')+1:])
 }
 
 // runtimeSpy is a host that remembers what was on its command lines.

@@ -14,9 +14,13 @@ import (
 // is wrong.
 func New(settings json.RawMessage) (deployer.Runtime, error) {
 	var s struct {
-		Run []string `json:"run"`
+		Run   []string `json:"run"`
+		RunAs string   `json:"run_as"`
 	}
 	if err := process.Decode("command", settings, &s); err != nil {
+		return nil, err
+	}
+	if err := process.CheckUser("command", s.RunAs); err != nil {
 		return nil, err
 	}
 	if len(s.Run) == 0 || s.Run[0] == "" {
@@ -27,14 +31,17 @@ func New(settings json.RawMessage) (deployer.Runtime, error) {
 			return nil, process.Invalid("command", "run", "an argument holds a NUL byte, which no program can receive")
 		}
 	}
-	return driver{run: s.Run}, nil
+	return driver{run: s.Run, user: s.RunAs}, nil
 }
 
-type driver struct{ run []string }
+type driver struct {
+	run  []string
+	user string
+}
 
 // Start implements deployer.Runtime; see process.Start.
 func (d driver) Start(ctx context.Context, h deployer.Host, s deploy.Step) error {
-	return process.Start(ctx, h, s, process.Program{Argv: process.ExpandAll(d.run, s), Env: process.Env(s)})
+	return process.Start(ctx, h, s, process.Program{Argv: process.ExpandAll(d.run, s), Env: process.Env(s), User: d.user})
 }
 
 // Stop implements deployer.Runtime; see process.Stop.

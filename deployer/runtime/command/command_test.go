@@ -3,10 +3,12 @@ package command_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,6 +30,51 @@ func TestCommandKeepsTheContractOfARuntime(t *testing.T) {
 		Stage: stage, Ready: "/", Slow: "/slow", Stubborn: drivertest.RuntimeStubborn, Boot: 20 * time.Second, Cuts: 25,
 		Extra: told,
 	})
+}
+
+func TestCommandKeepsTheContractAsAnotherUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("this test needs root, to start programs as another user")
+		}
+		t.Skip("this test needs root, to start programs as another user")
+	}
+	drivertest.Runtime(t, drivertest.RuntimeRig{
+		Runtime: open(t, `{"run": ["./app", "--port={port}", "{slot} {short}", "$(id)"], "run_as": "nobody"}`), Host: host(t),
+		Stage: copied, Ready: "/", Slow: "/slow", Stubborn: drivertest.RuntimeStubborn, Boot: 20 * time.Second, Cuts: 10,
+		Extra: func(t *testing.T, s deploy.Step) { told(t, s); isNobody(t, s) },
+	})
+}
+
+// copied puts the app where every user may run it.
+func copied(t *testing.T, s deploy.Step) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{filepath.Dir(filepath.Dir(s.Home)), filepath.Dir(s.Dir)} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("cp", self, filepath.Join(s.Dir, "app")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func isNobody(t *testing.T, s deploy.Step) {
+	seen, err := open(t, `{"run": ["./app"]}`).Observe(t.Context(), host(t), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat("/proc/" + strconv.Itoa(seen.Instances[0].PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 65534 {
+		t.Errorf("the app runs as user %d", uid)
+	}
 }
 
 // stage puts the app, this test binary, into the release's folder.
@@ -63,14 +110,15 @@ func told(t *testing.T, s deploy.Step) {
 
 func TestASectionThatIsWrongNamesItsKey(t *testing.T) {
 	for section, want := range map[string]string{
-		``:                             "runtime.command.run:",
-		`{}`:                           "runtime.command.run:",
-		`{"run": []}`:                  "runtime.command.run:",
-		`{"run": "./server"}`:          "runtime.command.run: it is a string, but has to be a list of texts",
-		`{"run": ["x", "a\u0000"]}`:    "NUL",
-		`{"rnu": ["./server"]}`:        "runtime.command.rnu: there is no such key; did you mean run?",
-		`["./server"]`:                 "runtime.command: the section",
-		`{"run": ["./server"], "a":1}`: "runtime.command.a:",
+		`{"run": ["x"], "run_as": "0"}`: "runtime.command.run_as",
+		``:                              "runtime.command.run:",
+		`{}`:                            "runtime.command.run:",
+		`{"run": []}`:                   "runtime.command.run:",
+		`{"run": "./server"}`:           "runtime.command.run: it is a string, but has to be a list of texts",
+		`{"run": ["x", "a\u0000"]}`:     "NUL",
+		`{"rnu": ["./server"]}`:         "runtime.command.rnu: there is no such key; did you mean run?",
+		`["./server"]`:                  "runtime.command: the section",
+		`{"run": ["./server"], "a":1}`:  "runtime.command.a:",
 	} {
 		_, err := command.New(json.RawMessage(section))
 		if deploy.CodeOf(err) != deploy.CodeInvalid || !strings.Contains(deploy.MessageOf(err), want) {

@@ -3,9 +3,14 @@
 // The one idea: the program is started as it is, without a shell, and known by
 // its pid and start time; package process does that.
 //
-// The section: {"run": ["./server", "--port", "{port}"]}. {port}, {slot},
-// {release}, {short}, {dir} and {home} are replaced in each word. The program
-// gets the app's env with PORT, RELEASE and SLOT, its folder as working
-// directory, and SIGTERM to stop. It has to stay in the foreground: a program
-// that puts itself into the background counts as dead.
+// The section: {"run": ["./server", "--port", "{port}"], "run_as": "shop"}.
+// {port}, {slot}, {release}, {short}, {dir} and {home} are replaced in each word
+// of run. The program gets the app's env with PORT, RELEASE and SLOT, its folder
+// as working directory, and SIGTERM to stop. It has to stay in the foreground: a
+// program that puts itself into the background counts as dead.
+//
+// run_as is the user that the program runs as, with that user's groups and home;
+// without it, the one of the host's commands. It takes a host whose commands run
+// as root. The release and the slot's folder are the program's to read and not to
+// change: it keeps its data elsewhere.
 package command

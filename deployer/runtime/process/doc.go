@@ -10,7 +10,9 @@
 // Every call is one fixed POSIX sh script with positional arguments, or two;
 // nothing of a configuration or a release is ever read as shell text. A host
 // needs Linux, sh, setsid of util-linux, and cat, ls, awk, tail, tr, grep and
-// mv of coreutils or busybox; flock is used where it is installed.
+// mv of coreutils or busybox; flock is used where it is installed. For a program
+// of another user than the host's commands it needs root, and setpriv of
+// util-linux.
 //
 // Guarantees:
 //
@@ -20,7 +22,10 @@
 //   - The process has a session of its own, no descriptor of ours, a clean
 //     environment, and outlives this program and its connection.
 //   - The program's environment travels on standard input and lies in a file of
-//     mode 0600: never in an argv.
+//     mode 0600: never in an argv. It comes into force in the program alone: no
+//     LD_PRELOAD of it is ever obeyed as root.
+//   - A program of another user cannot change what is recorded of it, nor its
+//     release: it may read both folders.
 //   - Only the recorded process, its tree and its session are signalled. A
 //     foreign process on the port is named and left alone.
 //

@@ -28,7 +28,12 @@ if [ -n "$missing" ]; then
 		case " $(ours) " in *" $owner:"*) ;; *) owned= ;; esac
 	fi
 	printf 'owner %s\n' "$owner"
-	if [ -n "$owned" ]; then echo owned; elif [ "$owner" -gt 0 ]; then printf 'command %s\n' "$(command_of "$owner")"; fi
+	if [ -n "$owned" ]; then
+		echo owned
+	elif [ "$owner" -gt 0 ]; then
+		! status "$owner" || printf 'ownerstart %s\n' "$start"
+		printf 'command %s\n' "$(command_of "$owner")"
+	fi
 fi
 echo log
 lastlog 4097
@@ -41,7 +46,9 @@ const maxLog = 4096
 // PID, Started and Key are of the recorded process and only while it lives.
 // Release is the sha256 on record, and empty when the folder that it was started
 // from does not carry it any more. PortPID is a foreign process as soon as one
-// listens on the port, even beside ours. Host is the step's, where it names one.
+// listens on the port, even beside ours; PortStarted, in the unit of Started, and
+// Command are told of a foreign one that can be seen. Host is the step's, where
+// it names one.
 //
 // deploy.CodeDrift: the instance record is not ipublish's. Otherwise the host's code.
 func Observe(ctx context.Context, h deployer.Host, s deploy.Step) (deploy.Evidence, error) {
@@ -80,6 +87,8 @@ func instance(out string) deploy.Instance {
 			i.Release = value
 		case "owner":
 			i.PortPID, _ = strconv.Atoi(value)
+		case "ownerstart":
+			i.PortStarted = value
 		case "owned":
 			i.Owned = true
 		case "command":

@@ -62,7 +62,7 @@ func TestAListenerOfAnotherUserIsThereButNotVisible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if i := seen.Instances[0]; i.PortPID != -1 || i.Owned || !i.Foreign() {
+	if i := seen.Instances[0]; i.PortPID != -1 || i.PortStarted != "" || i.Owned || !i.Foreign() {
 		t.Errorf("the slot shows %+v", i)
 	}
 }

@@ -14,19 +14,22 @@ import (
 type Program struct {
 	Argv    []string          // Argv[0] is a path, relative to Step.Dir, or a name on the program's PATH
 	Env     map[string]string // besides a clean PATH, HOME, USER, LANG and TZ of the host; secret
+	User    string            // whom it runs as, with the groups and the home of that user; empty: the user of the host's commands
 	Prepare Script            // run before the program starts, while nothing of ours runs and the slot is locked
 }
 
 // Script is a fixed sh script with its positional arguments. An exit status of
 // 3 means that it found something that is not as ipublish left it; its output
-// tells why it failed.
+// tells why it failed. Where the program is to run as another user than the
+// script, the variable as holds the words of a command that becomes that user,
+// and owner its UID:GID; otherwise both are empty.
 type Script struct {
 	Text string
 	Args []string
 }
 
-// launch becomes the program: recorded first, under the lock of the script that
-// called it, which it lets go by becoming the program.
+// launch becomes the rest of its argv: recorded first, under the lock of the
+// script that called it. The environment waits on descriptor 4.
 const launch = facts + `
 home=$1
 cd -- "$2" || { echo 'folder' >&3; exit 1; }
@@ -37,8 +40,19 @@ status $$ || { echo 'record' >&3; exit 1; }
 } >"$home/instance.tmp" && mv -f "$home/instance.tmp" "$home/instance" || { echo 'record' >&3; exit 1; }
 unset LC_ALL OLDPWD
 export IPUBLISH_INSTANCE="$$-$start"
-. "$1/env"
+exec 4<"$1/env"
 shift 5
+exec "$@"
+`
+
+// become is what launch becomes: the user's shell, which takes the environment
+// over, lets the lock go and becomes the program. So nothing of the environment,
+// LD_PRELOAD for one, is ever in force as root where the program is not root's.
+const become = `
+env=$(cat <&4)
+exec 4<&-
+case $env in *'# end of env') ;; *) echo 'record' >&3; exit 1 ;; esac
+eval "$env"
 case $1 in
 */*) [ -f "$1" ] && [ -x "$1" ] ;;
 *) command -v "$1" >/dev/null ;;
@@ -47,12 +61,14 @@ echo 'started' >&3
 exec "$@" 3>&- 9>&-
 `
 
-const start = `
-launch=$1 home=$2 wantdir=$3 wantport=$4 hex=$5 wantkey=$6 wantsha=$7 prepare=$8 skip=$9
+const start = account + `
+launch=$1 become=$2 home=$3 wantdir=$4 wantport=$5 hex=$6 wantkey=$7 wantsha=$8 user=$9
 shift 9
+prepare=$1 skip=$2
+shift 2
 env=$(cat)
 case $env in *'# end of env') ;; *) say cut ;; esac
-[ -d "$home" ] || (umask 027 && mkdir -p -- "$home") || exit 1
+[ -d "$home" ] || { (umask 022 && mkdir -p -- "${home%/*}") && (umask 027 && mkdir -p -- "$home"); } || exit 1
 lock || say busy
 record || say damaged
 
@@ -72,13 +88,16 @@ fi
 line=
 [ ! -r "$wantdir/.ipublish-sha256" ] || IFS= read -r line <"$wantdir/.ipublish-sha256"
 [ "$line" = "$wantsha" ] || say unstaged "$line"
+account
+share || exit 1
 if [ -f "$home/log" ] && [ "$(wc -c <"$home/log")" -gt 10485760 ]; then
 	mv -f "$home/log" "$home/log.1" || exit 1
 fi
 (umask 027 && printf '=== ipublish starts %s %s\n' "$wantkey" "$(date -u +%FT%TZ)" >>"$home/log") || exit 1
+[ -z "$as" ] || chown -h "$uid:$gid" "$home/log" || exit 1
 (umask 077 && rm -f "$home/env.tmp" && printf '%s\n' "$env" >"$home/env.tmp") && mv -f "$home/env.tmp" "$home/env" || exit 1
 if [ -n "$prepare" ]; then
-	told=$(sh -c "$prepare" sh "$@" 2>&1)
+	told=$(as="$as" owner="${as:+$uid:$gid}" sh -c "$prepare" sh "$@" 2>&1)
 	case $? in 0) ;; 3) say drift "$told" ;; *) say unprepared "$told" ;; esac
 fi
 shift "$skip"
@@ -86,9 +105,17 @@ shift "$skip"
 # Nobody but the launcher holds the other end of told: it ends with its verdict.
 told=$(setsid -f env -i PATH="${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}" HOME="${HOME:-/}" \
 	USER="${USER:-}" LOGNAME="${LOGNAME:-${USER:-}}" LANG="${LANG:-C.UTF-8}" ${TZ:+TZ="$TZ"} \
-	sh -c "$launch" sh "$home" "$wantdir" "$wantport" "$wantkey" "$wantsha" "$@" 3>&1 >>"$home/log" 2>&1 </dev/null)
+	sh -c "$launch" sh "$home" "$wantdir" "$wantport" "$wantkey" "$wantsha" $as /bin/sh -c "$become" sh "$@" 3>&1 >>"$home/log" 2>&1 </dev/null)
 printf '%s\n' "${told:-died}"
-case $told in started) ;; *) lastlog 2048 ;; esac
+[ "$told" != started ] || exit 0
+lastlog 2048
+
+# Its verdict is out a moment before the launcher is: the next start shall not find it.
+tries=0
+while record && running && [ "$tries" -lt 100 ]; do
+	tries=$((tries + 1))
+	sleep 0.02 || sleep 1
+done
 exit 0
 `
 
@@ -102,7 +129,11 @@ exit 0
 // start or stop of the slot is under way. deploy.CodeFailed: the release's
 // folder or program is not there. deploy.CodeDrift: the instance record, or
 // what Prepare found, is not ipublish's. deploy.CodeInvalid: the step or the
-// environment cannot be passed on. Otherwise the host's code.
+// environment cannot be passed on, or the host cannot run a program as
+// Program.User. Otherwise the host's code.
+//
+// With a user, the release's folder becomes its group's to read and nobody's but
+// the deploy user's to change; so does the slot's folder.
 func Start(ctx context.Context, h deployer.Host, s deploy.Step, p Program) error {
 	if err := check(s, "start"); err != nil {
 		return err
@@ -117,7 +148,7 @@ func Start(ctx context.Context, h deployer.Host, s deploy.Step, p Program) error
 	if err != nil {
 		return err
 	}
-	args := []string{launch, s.Home, s.Dir, strconv.Itoa(s.Port), hexPort(s.Port), s.Release.Key(), s.Release.SHA256,
+	args := []string{launch, become, s.Home, s.Dir, strconv.Itoa(s.Port), hexPort(s.Port), s.Release.Key(), s.Release.SHA256, p.User,
 		p.Prepare.Text, strconv.Itoa(len(p.Prepare.Args))}
 	args = append(append(args, p.Prepare.Args...), p.Argv...)
 	out, err := run(ctx, h, s, "start", start, strings.NewReader(env), args...)
@@ -151,6 +182,8 @@ func started(s deploy.Step, p Program, out []byte) error {
 			strconv.Quote(printable(rest, 80))+"): deploy it again")
 	case "drift":
 		return fault(s, "start", deploy.CodeDrift, printable(strings.TrimSpace(rest+"\n"+more), 1024))
+	case "nobody", "notroot", "setpriv", "closed":
+		return barred(s, p.User, word, printable(strings.TrimSpace(rest+"\n"+more), 300))
 	}
 	return unstarted(s, p, word, rest, more)
 }
@@ -161,6 +194,10 @@ func unstarted(s deploy.Step, p Program, word, rest, more string) error {
 	e.Log = printable(more, 2048)
 	switch word {
 	case "program":
+		if p.User != "" {
+			e.Message = fmt.Sprintf("%q is not a program on the host that %s may run: a path is looked up in %s, a name on its PATH", p.Argv[0], p.User, s.Dir)
+			break
+		}
 		e.Message = fmt.Sprintf("%q is not a program on the host: a path is looked up in %s, a name on its PATH", p.Argv[0], s.Dir)
 	case "unprepared":
 		e.Message, e.Log = "the slot could not be prepared: "+printable(strings.TrimSpace(rest+"\n"+more), 1024), ""

@@ -1,48 +1,22 @@
 package tomcat
 
 import (
-	"bytes"
-	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"ipublish/deploy"
-	"ipublish/deployer"
+	"ipublish/deployer/runtime/process"
 )
 
-// look finds what a base is made from: one fact a line, then server.xml.
-const look = `
-set -u
-home=$1 java=$2 conf=$3
-say() { printf '%s\n' "$*"; }
-[ -r "$home/bin/catalina.sh" ] || { say no home; exit 0; }
-if [ -z "$java" ]; then
-	java=$(command -v java) && java=$(readlink -f "$java")
-	case $java in */bin/java) java=${java%/bin/java} ;; *) say no path; exit 0 ;; esac
-fi
-[ -x "$java/bin/java" ] || { say no java "$java"; exit 0; }
-if [ -z "$conf" ]; then
-	for conf in "$home/conf" "$home/etc" "/etc/${home##*/}"; do
-		[ ! -r "$conf/server.xml" ] || break
-	done
-fi
-[ -r "$conf/server.xml" ] || { say no conf "$conf"; exit 0; }
-zone=${TZ:-}
-[ -n "$zone" ] || [ ! -r /etc/timezone ] || IFS= read -r zone </etc/timezone
-if [ -z "$zone" ]; then
-	zone=$(readlink -f /etc/localtime)
-	case $zone in */zoneinfo/*) zone=${zone#*/zoneinfo/} ;; *) zone=UTC ;; esac
-fi
-say "$java"
-say "$conf"
-say "$zone"
-say "${LANG:-C.UTF-8}"
-cat "$conf/server.xml"
-`
-
 // prepare writes a base anew. It runs while nothing of ours runs in the slot.
+// Where Tomcat runs as another user (as, owner: see process.Script), base itself
+// stays ours, so that nothing in it can be put in the way of what is done here.
 const prepare = `
 set -u
-base=$1 slot=$2 conf=$3 dir=$4 context=$5 war=$6
+base=$1 slot=$2 conf=$3 dir=$4 context=$5 war=$6 home=$7 java=$8 lib=$9
+shift 9
+setenv=$1 fixedjava=$2 edited=$3 ours=
 mark=$base/.ipublish-slot
 if [ -f "$mark" ]; then
 	of=
@@ -59,57 +33,79 @@ if [ -n "$war" ] && ! [ -f "$dir/$war" ]; then
 	echo "$dir/$war is not on the host: deploy the release again"
 	exit 1
 fi
-umask 027
+if [ -n "$as" ]; then
+	for above in "${base%/*}" "$slot"; do
+		if $as sh -c '[ -w "$1" ]' sh "$above/"; then
+			echo "the user of run_as may write $above, where ipublish works as root: choose another base"
+			exit 1
+		fi
+	done
+	ours=$(id -u):${owner#*:}
+fi
+
+# give OWNER PATH...: no link is followed.
+give() { [ -z "$as" ] || chown -Rh "$@"; }
+
 set -e
+(umask 022 && mkdir -p -- "${base%/*}")
+umask 027
 mkdir -p -- "$base"
+[ -z "$as" ] || { chown "$ours" "$base/." && chmod g=rx,o-w "$base/."; }
 printf '%s\n' "$slot" >"$mark"
-rm -rf -- "$base/webapps" "$base/work" "$base/temp" "$base/conf"
+rm -rf -- "$base/webapps" "$base/work" "$base/temp" "$base/conf" "$base/lib" "$base/bin"
 mkdir -p -- "$base/webapps" "$base/work" "$base/temp" "$base/conf" "$base/logs"
 cp -RL -- "$conf/." "$base/conf"
-rm -f -- "$base/conf/server.xml"
-cp -- "$slot/server.xml" "$base/conf/server.xml"
 for descriptor in "$base"/conf/*/*/*.xml; do
 	case ${descriptor##*/} in "$context.xml" | '*.xml') ;; *) rm -f -- "$descriptor" ;; esac
 done
+printf '%s\n' "$edited" | while IFS= read -r name; do
+	rm -f -- "$base/conf/$name"
+	cp -- "$slot/conf/$name" "$base/conf/$name"
+done
+if [ -n "$lib" ]; then
+	cp -RL -- "$lib" "$base/lib"
+	give "$ours" "$base/lib"
+fi
+if [ -n "$setenv" ]; then
+	mkdir -- "$base/bin"
+	cp -- "$setenv" "$base/bin/setenv.own.sh"
+	cat >"$base/bin/setenv.sh" <<'END'
+# setenv.own.sh is the installation's; what the slot needs holds after it too.
+slot_home=$CATALINA_HOME slot_base=$CATALINA_BASE slot_temp=$CATALINA_TMPDIR slot_java=$JAVA_HOME slot_options=$CATALINA_OPTS
+. "$CATALINA_BASE/bin/setenv.own.sh"
+CATALINA_HOME=$slot_home CATALINA_BASE=$slot_base CATALINA_TMPDIR=$slot_temp
+case " $CATALINA_OPTS " in *" $slot_options "*) ;; *) CATALINA_OPTS="$CATALINA_OPTS $slot_options" ;; esac
+END
+	if [ -n "$fixedjava" ]; then
+		echo 'JAVA_HOME=$slot_java JRE_HOME=$slot_java'
+	else
+		echo '[ "$JAVA_HOME" = "$slot_java" ] || [ "$JRE_HOME" != "$slot_java" ] || JRE_HOME=$JAVA_HOME'
+	fi >>"$base/bin/setenv.sh"
+	give "$ours" "$base/bin"
+fi
 if [ -n "$war" ]; then
 	ln -- "$dir/$war" "$base/webapps/$context.war" 2>/dev/null || cp -- "$dir/$war" "$base/webapps/$context.war"
+	give "$ours" "$base/webapps/$context.war"
 else
 	cp -a -- "$dir/." "$base/webapps/$context"
 	rm -f -- "$base/webapps/$context/.ipublish-sha256"
+	give "$owner" "$base/webapps/$context"
 fi
+[ -n "$as" ] || exit 0
+
+chown -h "$owner" "$base/webapps"
+give "$owner" "$base/conf" "$base/work" "$base/temp"
+[ "$(stat -Lc %u:%g "$base/logs")" = "$owner" ] || give "$owner" "$base/logs/."
+for path in "$java/bin/java" "$home/bin/catalina.sh" "$base/conf/server.xml" "$base/logs/."; do
+	$as sh -c '[ -r "$1" ]' sh "$path" || { echo "the user of run_as may not read $path: let others read it"; exit 1; }
+done
 `
 
-// installation is what a host has.
-type installation struct {
-	java, conf, zone, lang string
-	server                 []byte // conf/server.xml
-}
-
-func inspect(ctx context.Context, h deployer.Host, s deploy.Step, set settings) (installation, error) {
-	out, err := h.Run(ctx, []string{"sh", "-c", look, "sh", set.Home, set.JavaHome, set.Conf}, nil)
-	if err != nil {
-		return installation{}, wrap(s, err)
-	}
-	lines := bytes.SplitN(out, []byte("\n"), 5)
-	if missing, ok := bytes.CutPrefix(lines[0], []byte("no ")); ok {
-		return installation{}, absent(s, set, string(missing))
-	}
-	if len(lines) < 5 {
-		return installation{}, refuse(s, "the installation in "+set.Home+" could not be read")
-	}
-	return installation{string(lines[0]), string(lines[1]), string(lines[2]), string(lines[3]), lines[4]}, nil
-}
-
-func absent(s deploy.Step, set settings, what string) error {
-	what, path, _ := strings.Cut(what, " ")
-	switch what {
-	case "home":
-		return refuse(s, "runtime.tomcat.home: "+set.Home+"/bin/catalina.sh is not on the host: install Tomcat there, or name its folder")
-	case "path":
-		return refuse(s, "no java on the host's PATH: install Java, or set runtime.tomcat.java_home")
-	case "java":
-		return refuse(s, "runtime.tomcat.java_home: "+path+"/bin/java is not a program on the host")
-	default:
-		return refuse(s, "runtime.tomcat.conf: "+path+"/server.xml cannot be read on the host: name the folder of Tomcat's configuration, or let the deploy user read it")
-	}
+// preparation is prepare with its arguments. The edited files were put into conf
+// of the slot's folder.
+func preparation(s deploy.Step, set settings, found installation, edited map[string][]byte) process.Script {
+	return process.Script{Text: prepare, Args: []string{
+		set.Base, s.Home, found.conf, s.Dir, set.Context, archive(s.Release), set.Home, found.java, found.lib,
+		found.setenv, set.JavaHome, strings.Join(slices.Sorted(maps.Keys(edited)), "\n"),
+	}}
 }

@@ -42,6 +42,28 @@ func TestWhatIsMissingIsAddedAndBytesBeforeAndAfterStay(t *testing.T) {
 	}
 }
 
+func TestAContextAtTheReleasesPathServesTheReleaseAndOthersStay(t *testing.T) {
+	const src = `<Server port="-1"><Service><Connector port="18081"/><Engine>` +
+		`<Host autoDeploy="false"><Context path="/shop" docBase="/opt/old"/><Context path="" docBase="/opt/root"/><Context path="/img"/></Host>` +
+		`<Host appBase="/srv/other" autoDeploy="false"><Context path="/shop" docBase="/opt/other"/></Host></Engine></Service></Server>`
+	for context, change := range map[string][2]string{
+		"shop": {`path="/shop" docBase="/opt/old"`, `path="/shop" docBase="x.war"`},
+		"ROOT": {`docBase="/opt/root"`, `docBase="x.war"`},
+		"img":  {`<Context path="/img"/>`, `<Context docBase="x.war" path="/img"/>`},
+		"a#b":  {`path=""`, `path=""`},
+	} {
+		got, err := serverXML([]byte(src), 18081, settings{Context: context}.path(), "x.war")
+		if want := replaced(t, src, change[0], change[1]); err != nil || string(got) != want {
+			t.Errorf("for %s the file became %v\n%s, want\n%s", context, err, got, want)
+		}
+	}
+	for name, want := range map[string]string{"ROOT": "", "ROOT##2": "", "shop": "/shop", "a#b##3": "/a/b"} {
+		if got := (settings{Context: name}).path(); got != want {
+			t.Errorf("the path of %s is %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestAFileThatCannotServeTwoSlotsIsRefused(t *testing.T) {
 	const host = `<Engine><Host/></Engine>`
 	for src, want := range map[string]string{
@@ -54,7 +76,7 @@ func TestAFileThatCannotServeTwoSlotsIsRefused(t *testing.T) {
 		`<Server port=8005/>`:        "not well-formed",
 		``:                           "no HTTP connector",
 	} {
-		_, err := serverXML([]byte(src), 18081)
+		_, err := serverXML([]byte(src), 18081, "", "ROOT.war")
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", src, err, want)
 		}
@@ -70,11 +92,11 @@ func FuzzServerXML(f *testing.F) {
 		f.Add(src)
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		once, err := serverXML(src, 18081)
+		once, err := serverXML(src, 18081, "", "ROOT.war")
 		if err != nil {
 			return
 		}
-		if again, err := serverXML(once, 18081); err != nil || !bytes.Equal(once, again) {
+		if again, err := serverXML(once, 18081, "", "ROOT.war"); err != nil || !bytes.Equal(once, again) {
 			t.Errorf("a second time: %v\n%q\n%q", err, once, again)
 		}
 	})
@@ -82,7 +104,7 @@ func FuzzServerXML(f *testing.F) {
 
 func edited(t *testing.T, src string) string {
 	t.Helper()
-	got, err := serverXML([]byte(src), 18081)
+	got, err := serverXML([]byte(src), 18081, "", "ROOT.war")
 	if err != nil {
 		t.Fatal(err)
 	}

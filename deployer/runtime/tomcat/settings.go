@@ -2,6 +2,7 @@ package tomcat
 
 import (
 	"encoding/json"
+	"path"
 	"regexp"
 	"strings"
 
@@ -17,10 +18,18 @@ type settings struct {
 	JVMOptions   []string `json:"jvm_options"`
 	Conf         string   `json:"conf"`
 	ShutdownPort int      `json:"shutdown_port"`
+	Sessions     string   `json:"sessions"`
+	RunAs        string   `json:"run_as"`
 }
 
+// What becomes of the users' sessions when a release takes over.
+const (
+	sessionsLost     = "lost"
+	sessionsExternal = "external"
+)
+
 func decode(raw json.RawMessage) (settings, error) {
-	s := settings{Home: "/usr/share/tomcat10", Base: "{home}/base", Context: "ROOT", ShutdownPort: -1}
+	s := settings{Home: "/usr/share/tomcat10", Base: "{home}/base", Context: "ROOT", ShutdownPort: -1, Sessions: sessionsLost}
 	if err := process.Decode("tomcat", raw, &s); err != nil {
 		return s, err
 	}
@@ -39,13 +48,15 @@ func (s settings) validate() error {
 		return process.Invalid("tomcat", "context", "it has to be a name under webapps, without a slash: ROOT for /, shop for /shop, a#b for /a/b")
 	case s.ShutdownPort != -1:
 		return process.Invalid("tomcat", "shutdown_port", "both slots would share it: it has to be -1, and a stop is by SIGTERM")
+	case s.Sessions != sessionsLost && s.Sessions != sessionsExternal:
+		return process.Invalid("tomcat", "sessions", "it has to be lost, or external where the application keeps them outside of Tomcat")
 	}
 	for _, option := range s.JVMOptions {
 		if fault := optionFault(option); fault != "" {
 			return process.Invalid("tomcat", "jvm_options", option+": "+fault)
 		}
 	}
-	return nil
+	return process.CheckUser("tomcat", s.RunAs)
 }
 
 func slotted(text string) bool {
@@ -58,24 +69,53 @@ func contextName(name string) bool {
 }
 
 func optionFault(option string) string {
-	fixed, err := regexp.MatchString(`jmxremote\.(rmi\.)?port=[0-9]+$|jdwp[=:].*address=([^,]*:)?[0-9]+(,|$)`, option)
 	switch {
 	case option == "" || strings.ContainsRune(option, 0):
 		return "an option is a word without NUL bytes"
-	case err != nil || fixed && !strings.HasSuffix(option, "=0"):
+	case fixedPort.MatchString(option) && !strings.HasSuffix(option, "=0"):
 		return "both slots would share this port: derive it from the slot's, such as 1{port}"
 	}
 	return ""
 }
 
+// fixedPort is a JVM's option that makes it listen on a port that is written out.
+var fixedPort = regexp.MustCompile(`jmxremote\.(rmi\.)?port=[0-9]+$|jdwp[=:].*address=([^,]*:)?[0-9]+(,|$)`)
+
+// sharedOption finds an option in a setenv.sh that both slots cannot have.
+func sharedOption(setenv string) string {
+	for line := range strings.Lines(setenv) {
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		for _, word := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\r\n\"'", r) }) {
+			if optionFault(word) != "" {
+				return word
+			}
+		}
+	}
+	return ""
+}
+
+// path is the context's, as a server.xml has it: empty for ROOT.
+func (s settings) path() string {
+	name, _, _ := strings.Cut(s.Context, "##")
+	if name == "ROOT" {
+		return ""
+	}
+	return "/" + strings.ReplaceAll(name, "#", "/")
+}
+
 // expand returns the settings for one slot.
 func (s settings) expand(step deploy.Step) settings {
-	s.Base = process.Expand(s.Base, step)
+	s.Home = path.Clean(s.Home)
+	s.Base = path.Clean(process.Expand(s.Base, step))
 	s.JavaHome = process.Expand(s.JavaHome, step)
-	s.Conf = process.Expand(s.Conf, step)
 	s.JVMOptions = process.ExpandAll(s.JVMOptions, step)
 	if s.JavaHome == "" {
 		s.JavaHome = step.Env["JAVA_HOME"]
+	}
+	if s.Conf != "" {
+		s.Conf = path.Clean(process.Expand(s.Conf, step))
 	}
 	return s
 }

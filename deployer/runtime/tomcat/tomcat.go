@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"ipublish/deploy"
@@ -25,8 +27,8 @@ func New(raw json.RawMessage) (deployer.Runtime, error) {
 type driver struct{ settings settings }
 
 // Start implements deployer.Runtime; see process.Start. Besides,
-// deploy.CodeInvalid when the host's installation or its server.xml does not
-// suit two slots or has no Java, and deploy.CodeDrift when the base folder holds
+// deploy.CodeInvalid when the host's installation or its configuration does
+// not suit two slots or has no Java, and deploy.CodeDrift when the base folder holds
 // what ipublish did not put there.
 func (d driver) Start(ctx context.Context, h deployer.Host, s deploy.Step) error {
 	set := d.settings.expand(s)
@@ -37,17 +39,20 @@ func (d driver) Start(ctx context.Context, h deployer.Host, s deploy.Step) error
 	if err != nil {
 		return err
 	}
-	server, err := serverXML(found.server, s.Port)
+	edited, err := found.edited(s, set)
 	if err != nil {
-		return refuse(s, found.conf+"/server.xml: "+err.Error())
+		return err
 	}
-	if err := h.Put(ctx, path.Join(s.Home, "server.xml"), 0o600, bytes.NewReader(server)); err != nil {
-		return wrap(s, err)
+	for _, name := range slices.Sorted(maps.Keys(edited)) {
+		if err := h.Put(ctx, path.Join(s.Home, "conf", name), 0o600, bytes.NewReader(edited[name])); err != nil {
+			return wrap(s, err)
+		}
 	}
 	return process.Start(ctx, h, s, process.Program{
 		Argv:    []string{"sh", path.Join(set.Home, "bin/catalina.sh"), "run"},
 		Env:     environment(s, set, found),
-		Prepare: process.Script{Text: prepare, Args: []string{set.Base, s.Home, found.conf, s.Dir, set.Context, archive(s.Release)}},
+		User:    set.RunAs,
+		Prepare: preparation(s, set, found, edited),
 	})
 }
 

@@ -2,10 +2,12 @@ package tomcat_test
 
 import (
 	"archive/zip"
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,9 +24,12 @@ import (
 	"ipublish/deployer/runtime/tomcat"
 )
 
+// small keeps many Tomcats at a time light.
+var small = []string{"-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
+
 const (
 	install = "/usr/share/tomcat10"
-	slow    = `<% response.flushBuffer(); Thread.sleep(500); %>done`
+	slow    = `<% response.flushBuffer(); Thread.sleep(5000); %>done`
 	webXML  = `<web-app xmlns="https://jakarta.ee/xml/ns/jakartaee" version="6.0"/>`
 )
 
@@ -157,6 +162,8 @@ func TestASectionThatIsWrongNamesItsKey(t *testing.T) {
 		`{"context": "/shop"}`:      "runtime.tomcat.context",
 		`{"context": "a/../b"}`:     "runtime.tomcat.context",
 		`{"shutdown_port": 8005}`:   "runtime.tomcat.shutdown_port: both slots would share it",
+		`{"sessions": "sticky"}`:    "runtime.tomcat.sessions: it has to be lost, or external",
+		`{"run_as": "-x"}`:          "runtime.tomcat.run_as",
 		`{"jvm_options": "-Xmx1g"}`: "runtime.tomcat.jvm_options: it is a string, but has to be a list of texts",
 		`{"jvm_options": [""]}`:     "runtime.tomcat.jvm_options",
 		`{"jvm_options": ["-agentlib:jdwp=transport=dt_socket,server=y,address=*:5005"]}`: "derive it from the slot's",
@@ -166,6 +173,19 @@ func TestASectionThatIsWrongNamesItsKey(t *testing.T) {
 		refused(t, err, deploy.CodeInvalid, want)
 	}
 	open(t, `{"base": "/srv/shop-{port}", "jvm_options": ["-Dcom.sun.management.jmxremote.port=1{port}", "-agentlib:jdwp=address=1{port},server=y"]}`)
+}
+
+func TestLostSessionsAreACaveatAndExternalOnesAreNot(t *testing.T) {
+	for section, want := range map[string][]string{
+		``: {"sessions of the old slot are lost at the switch: users have to sign in again (tomcat.sessions: lost)"},
+		`{"sessions": "lost", "context": "shop"}`: {"sessions of the old slot are lost at the switch: users have to sign in again (tomcat.sessions: lost)"},
+		`{"sessions": "external"}`:                nil,
+		`{"sessions": "sticky"}`:                  nil,
+	} {
+		if got := tomcat.Caveats(json.RawMessage(section)); !slices.Equal(got, want) {
+			t.Errorf("%s: the caveats are %q, want %q", section, got, want)
+		}
+	}
 }
 
 func installed(t *testing.T) {
@@ -282,6 +302,31 @@ func get(t *testing.T, s deploy.Step, path string) string {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// ask sends a request as it is written and returns the answer's beginning.
+func ask(t *testing.T, s deploy.Step, target string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(s.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	return conn, bufio.NewReader(conn)
+}
+
+// raw is the whole answer to a request whose target no client would send.
+func raw(t *testing.T, s deploy.Step, target string) string {
+	t.Helper()
+	conn, answer := ask(t, s, target)
+	defer conn.Close()
+	text, err := io.ReadAll(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(strings.ReplaceAll(string(text), "\r\n", "\n"))
 }
 
 func fetch(s deploy.Step, path string) (string, error) {
