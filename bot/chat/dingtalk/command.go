@@ -47,6 +47,12 @@ func (c *Chat) Command(r *http.Request, body []byte) (deploy.Command, error) {
 	if err := c.verify(r.Header, body); err != nil {
 		return deploy.Command{}, err
 	}
+	return readCommand(body)
+}
+
+// readCommand reads a robot message that is known to be genuine: the body of a
+// callback and the data of a frame are the same. Errors as of Command.
+func readCommand(body []byte) (deploy.Command, error) {
 	var in incoming
 	if err := json.Unmarshal(body, &in); err != nil {
 		return deploy.Command{}, malformed("the body is not the JSON of a robot message", errors.New(hostile.Line(err.Error(), 200)))

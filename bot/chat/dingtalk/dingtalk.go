@@ -3,6 +3,7 @@ package dingtalk
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,16 +23,27 @@ const (
 	RobotPenalty = 10 * time.Minute
 )
 
-// Config is the section chat.dingtalk of the configuration, as far as the HTTP
-// transport needs it. The app robot (ClientID, ClientSecret, RobotCode), the
-// custom robots (Webhooks), or both may be set up.
+// The transports by which robot messages come in.
+const (
+	// TransportHTTP: DingTalk calls the bot at a public address. The default.
+	TransportHTTP = "http"
+	// TransportStream: the bot holds a connection to DingTalk open (Stream mode);
+	// it needs no public address, only port 443 outwards.
+	TransportStream = "stream"
+)
+
+// Config is the section chat.dingtalk of the configuration. The app robot
+// (ClientID, ClientSecret, RobotCode), the custom robots (Webhooks), or both may
+// be set up; TransportStream needs the app robot.
 type Config struct {
+	Transport    string             `json:"transport"` // TransportHTTP or TransportStream; empty: TransportHTTP
 	ClientID     string             `json:"client_id"`
 	ClientSecret string             `json:"client_secret"` // also signs the callbacks
 	RobotCode    string             `json:"robot_code"`    // needed to post to groups
 	APIURL       string             `json:"api_url"`       // empty: DingTalk's own
 	Webhooks     map[string]Webhook `json:"webhooks"`
 	Now          func() time.Time   `json:"-"` // nil: time.Now
+	Log          *slog.Logger       `json:"-"` // of the stream's connection; nil: nothing is logged
 }
 
 // Webhook is one custom robot. Secret and Keyword are its security settings; at
@@ -50,6 +62,7 @@ type Chat struct {
 	tokens  *tokens
 	outlet  *hostile.Outlet
 	replays *hostile.Replays
+	pace    pace
 }
 
 const (
@@ -60,19 +73,11 @@ const (
 var robotName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // New returns the driver. deploy.CodeInvalid if neither an app nor a custom
-// robot is configured, a secret is shorter than 16 bytes, or an address or name
-// is malformed.
+// robot is configured, the transport is unknown or lacks its app, a secret is
+// shorter than 16 bytes, or an address or name is malformed.
 func New(c Config) (*Chat, error) {
-	if c.ClientID == "" && c.ClientSecret == "" && len(c.Webhooks) == 0 {
-		return nil, invalid("chat.dingtalk has neither client_id and client_secret of an app nor webhooks of custom robots")
-	}
-	if (c.ClientID != "" || c.ClientSecret != "") && (c.ClientID == "" || len(c.ClientSecret) < 16) {
-		return nil, invalid("chat.dingtalk.client_id or client_secret is missing or too short: copy both from Credentials of the app in the developer console")
-	}
-	for name, w := range c.Webhooks {
-		if err := w.check(name); err != nil {
-			return nil, err
-		}
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	outlet, err := hostile.NewOutlet("oapi.dingtalk.com", c.APIURL)
 	if err != nil {
@@ -85,18 +90,31 @@ func New(c Config) (*Chat, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	client := &http.Client{Timeout: callLimit, CheckRedirect: hostile.KeepOut}
 	return &Chat{
 		config: c, client: client, outlet: outlet,
 		tokens: newTokens(c, client),
 		// A signature may come from one window ahead and lives one window more.
 		replays: hostile.NewReplays(2 * signatureWindow),
+		pace:    steady(),
 	}, nil
 }
 
-// Listen implements bot.Chat: commands come over HTTP, so it only waits for ctx.
-func (c *Chat) Listen(ctx context.Context, _ func(deploy.Command) error) error {
-	<-ctx.Done()
+// Listen implements bot.Chat. With TransportStream it holds a connection to
+// DingTalk open, opens a new one whenever that is lost, for as long as it takes,
+// and calls handle from up to 100 goroutines at once; a message for which handle
+// returned an error is acknowledged as failed, and DingTalk sends it no second
+// time. With TransportHTTP it only waits. It returns nil when ctx ended and every
+// call of handle has returned.
+func (c *Chat) Listen(ctx context.Context, handle func(deploy.Command) error) error {
+	if c.config.Transport != TransportStream {
+		<-ctx.Done()
+		return nil
+	}
+	newListener(c, handle).run(ctx)
 	return nil
 }
 
@@ -120,6 +138,26 @@ func (c *Chat) Post(ctx context.Context, m deploy.Message) (ref string, err erro
 		return "", c.postWebhook(ctx, name, l)
 	}
 	return c.postGroup(ctx, channel, l)
+}
+
+func (c Config) check() error {
+	app := c.ClientID != "" || c.ClientSecret != ""
+	switch {
+	case c.Transport != "" && c.Transport != TransportHTTP && c.Transport != TransportStream:
+		return invalid(fmt.Sprintf("chat.dingtalk.transport is %q: write stream or http", c.Transport))
+	case !app && c.Transport == TransportStream:
+		return invalid("chat.dingtalk.transport is stream, which needs an app: set client_id and client_secret from Credentials of the app in the developer console")
+	case !app && len(c.Webhooks) == 0:
+		return invalid("chat.dingtalk has neither client_id and client_secret of an app nor webhooks of custom robots")
+	case app && (c.ClientID == "" || len(c.ClientSecret) < 16):
+		return invalid("chat.dingtalk.client_id or client_secret is missing or too short: copy both from Credentials of the app in the developer console")
+	}
+	for name, w := range c.Webhooks {
+		if err := w.check(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w Webhook) check(name string) error {

@@ -44,8 +44,12 @@ func open(t testing.TB, d *bottest.DingTalk) *dingtalk.Chat {
 
 func rig(t testing.TB, channel string) bottest.ChatRig {
 	d := bottest.NewDingTalk(t)
+	return rigOf(d, open(t, d), channel)
+}
+
+func rigOf(d *bottest.DingTalk, c *dingtalk.Chat, channel string) bottest.ChatRig {
 	return bottest.ChatRig{
-		Name: "dingtalk", Chat: open(t, d), Channel: "dingtalk:" + channel, Asked: "dingtalk:" + group,
+		Name: "dingtalk", Chat: c, Channel: "dingtalk:" + channel, Asked: "dingtalk:" + group,
 		User: deploy.Actor{ID: "dingtalk:manager4220", Name: "小钉"},
 		Ask: func(text, id string) *http.Request {
 			return d.Callback("/dingtalk/messages", bottest.DingTalkCommand{Text: text, MsgID: id})
@@ -86,6 +90,11 @@ func shown(messages []bottest.DingTalkMessage) []bottest.Shown {
 
 func TestContractInAGroup(t *testing.T) { bottest.Chat(t, rig(t, group)) }
 
+func TestContractInStreamMode(t *testing.T) {
+	s := newStream(t, brisk)
+	bottest.Chat(t, rigOf(s.DingTalk, s.chat, group))
+}
+
 func TestContractOfASignedRobot(t *testing.T) { bottest.Chat(t, rig(t, "webhook/all")) }
 
 func TestContractOfARobotWithAKeyword(t *testing.T) { bottest.Chat(t, rig(t, "webhook/ops")) }
@@ -103,6 +112,8 @@ func TestAWeakConfigurationIsRefused(t *testing.T) {
 		"no TLS":             webhook(dingtalk.Webhook{URL: "http://oapi.dingtalk.com/robot/send?access_token=0123"}),
 		"short robot secret": webhook(dingtalk.Webhook{URL: url, Secret: "SEC"}),
 		"name with a slash":  {Webhooks: map[string]dingtalk.Webhook{"a/b": {URL: url}}},
+		"unknown transport":  {Transport: "socket", ClientID: "ding", ClientSecret: "0123456789abcdef"},
+		"stream, no app":     {Transport: "stream", Webhooks: map[string]dingtalk.Webhook{"all": {URL: url}}},
 		"no address":         {ClientID: "ding", ClientSecret: "0123456789abcdef", APIURL: "dingtalk"},
 	} {
 		if _, err := dingtalk.New(c); deploy.CodeOf(err) != deploy.CodeInvalid {
