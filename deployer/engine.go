@@ -19,9 +19,14 @@ type Options struct {
 	Front     Front
 	// Config returns the app and environment as configured now.
 	Config func(deploy.Target) (deploy.App, deploy.Environment, bool)
+	// Targets returns every configured environment, sorted.
+	Targets func() []deploy.Target
+	History History
 	// Authorize checks again, at the claim, that the request's actor may do it.
 	Authorize func(deploy.Request) *deploy.Error
 	Log       *slog.Logger
+	// BotDir is a folder of the bot's machine for what hooks there leave.
+	BotDir string
 }
 
 // Engine runs the deploys of all environments.
@@ -54,6 +59,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 	}
 	e.drives.Go(func() { e.keepLeases(ctx) })
+	e.drives.Go(func() { e.poll(ctx) })
 	return e.claim(ctx)
 }
 

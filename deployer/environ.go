@@ -14,7 +14,7 @@ import (
 // environment is what the app gets on a host: the host's env_file, then the
 // configured env, which wins.
 func (x *effects) environment(ctx context.Context, h Host, s deploy.Step) (map[string]string, error) {
-	env, err := x.envFile(ctx, h, s)
+	env, err := x.envFile(ctx, h)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (x *effects) environment(ctx context.Context, h Host, s deploy.Step) (map[s
 }
 
 // envFile reads the env_file of a host; its values are secret.
-func (x *effects) envFile(ctx context.Context, h Host, s deploy.Step) (map[string]string, error) {
+func (x *effects) envFile(ctx context.Context, h Host) (map[string]string, error) {
 	path := x.settings.EnvFile
 	if path == "" {
 		return map[string]string{}, nil

@@ -51,6 +51,9 @@ func sample(name string) string {
 	if strings.HasSuffix(name, "_URL") {
 		return "https://oapi.dingtalk.com/robot/send?access_token=0123456789abcdef"
 	}
+	if name == "SLACK_APP_TOKEN" {
+		return "xapp-1-0123456789abcdef"
+	}
 	return "xoxb-0123456789abcdef"
 }
 

@@ -71,7 +71,7 @@ func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) (*work
 	if err != nil {
 		return nil, err
 	}
-	chats, err := openChats(cfg)
+	chats, err := openChats(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (w *worker) reload(ctx context.Context) error {
 		err = w.keepsLive(cfg)
 	}
 	if err == nil {
-		_, err = openChats(cfg)
+		_, err = openChats(cfg, w.log)
 	}
 	if err == nil {
 		err = w.ensureProxy(ctx, cfg)
@@ -185,20 +185,20 @@ func (w *worker) keepsLive(cfg *config.Config) error {
 
 func (w *worker) botConfig() bot.Config {
 	c := w.config.Load()
-	out := bot.Config{Apps: c.Apps, Roles: c.Roles, Tokens: c.Tokens, Hooks: slices.Sorted(maps.Keys(c.Hooks))}
+	out := bot.Config{Apps: c.Apps, Roles: c.Roles, Tokens: c.Tokens, Hooks: slices.Sorted(maps.Keys(c.Hooks)), Languages: map[string]string{}}
 	if w.started.Slack != nil {
-		out.Chats = append(out.Chats, "slack")
+		out.Chats, out.Languages["slack"] = append(out.Chats, "slack"), w.started.Slack.Language
 	}
 	if w.started.DingTalk != nil {
-		out.Chats = append(out.Chats, "dingtalk")
+		out.Chats, out.Languages["dingtalk"] = append(out.Chats, "dingtalk"), w.started.DingTalk.Language
 	}
 	return out
 }
 
-func openChats(cfg *config.Config) (map[string]bot.Chat, error) {
+func openChats(cfg *config.Config, log *slog.Logger) (map[string]bot.Chat, error) {
 	out := map[string]bot.Chat{}
 	for name, build := range chats {
-		c, err := build(cfg)
+		c, err := build(cfg, log)
 		if err != nil {
 			return nil, err
 		}
