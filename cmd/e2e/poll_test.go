@@ -9,6 +9,7 @@ import (
 )
 
 func TestACommitIsDeployedByThePollWhereNoGitHostCanReachUs(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(r *rig) {
 		delete(r.config, "githooks")
 		r.app()["poll"] = "10s"
@@ -46,6 +47,7 @@ func (r *rig) polled(id deploy.ID, version string) deploy.State {
 }
 
 func TestAPushThatWasMissedIsToldOnceAndDeployedOnlyByAPerson(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.serve()
 	r.api.ends(r.push(behaviour{Version: "v1"}), deploy.Succeeded)
