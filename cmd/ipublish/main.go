@@ -48,6 +48,9 @@ type commands struct {
 	Check   checkCommand   `cmd:"" help:"Prove a configuration: hosts, rights, balancer, front door."`
 	Proxy   proxyCommand   `cmd:"" help:"Run the built-in reverse proxy (serve starts it where it is needed)."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	Slack    slackCommand    `cmd:"" help:"Set up Slack: the app's manifest to paste, and what remains to do."`
+	DingTalk dingtalkCommand `cmd:"" name:"dingtalk" help:"Set up DingTalk, step by step."`
 	Worker  workerCommand  `cmd:"" hidden:"" help:"Started by serve."`
 
 	Deploy   wordsCommand `cmd:"" help:"deploy [APP] [REF] [to ENV] [--force WHY]"`
