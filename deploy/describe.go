@@ -242,7 +242,10 @@ func where(e *Error) string {
 }
 
 func wayOut(s State) string {
-	if s.Broken != nil || s.Undo != nil || s.Baked() {
+	if s.Broken != nil {
+		return fmt.Sprintf("`abandon %s \"why\"` records what is observed as live", s.ID)
+	}
+	if s.Undo != nil || s.Baked() {
 		return fmt.Sprintf("`resume %s` looks again and goes on; `abandon %s \"why\"` records what is observed as live", s.ID, s.ID)
 	}
 	return fmt.Sprintf("`resume %s` looks again and goes on, `cancel %s` goes back; `abandon %s \"why\"` records what is observed as live", s.ID, s.ID, s.ID)

@@ -109,7 +109,12 @@ func (w *worker) ready() error {
 // adopt makes a configuration the one in force.
 func (w *worker) adopt(cfg *config.Config) error {
 	hooks := map[string]bot.Githook{}
+	old, before := w.config.Load(), w.hooks.Load()
 	for name, secret := range cfg.Hooks {
+		if old != nil && old.Hooks[name] == secret {
+			hooks[name] = (*before)[name] // it remembers which signatures it saw
+			continue
+		}
 		provider, _, _ := strings.Cut(name, "/")
 		build, err := named(githooks, "git host", provider)
 		if err != nil {
