@@ -204,19 +204,33 @@ func (s *show) find(ctx context.Context, commit string) (deploy.ID, error) {
 	}
 }
 
-// follow shows a deploy to its end, with the users below it.
+// follow shows a deploy to its end, with the users below it; one that waits
+// behind a lock is left waiting, because the unlock is typed here too.
 func (s *show) follow(ctx context.Context, id deploy.ID) (deploy.State, error) {
 	var aside func() string
 	if s.users != nil {
 		aside = s.usersLine
 	}
-	stream := func(ctx context.Context, tell func(deploy.Event)) error { return s.api.Follow(ctx, id, tell) }
+	stream := func(ctx context.Context, tell func(deploy.Event)) error {
+		ctx, leave := context.WithCancel(ctx)
+		defer leave()
+		var st deploy.State
+		return s.api.Follow(ctx, id, func(ev deploy.Event) {
+			tell(ev)
+			if st = st.Apply(ev); waits(st) {
+				leave()
+			}
+		})
+	}
 	st, err := s.screen.Follow(ctx, stream, aside)
-	if st.Phase == deploy.PhaseStuck {
+	if st.Phase == deploy.PhaseStuck || waits(st) {
 		err = nil // the last picture says so, and what to do
 	}
 	return st, err
 }
+
+// waits reports whether the deploy was told what it waits for.
+func waits(st deploy.State) bool { return st.Phase == deploy.PhaseQueued && st.Note != "" }
 
 func (s *show) usersLine() string {
 	n := s.users.tally.now()
