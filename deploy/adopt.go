@@ -150,7 +150,7 @@ func (p planning) adopt() (Plan, error) {
 
 func (p planning) adoptStep() Step {
 	s := p.slotStep(OpAdopt, p.adopting, AdoptedRelease(p.app.Name), time.Minute)
-	s.Targets, s.Known = p.targets(p.adopting, ""), p.live.Known
+	s.Targets, s.Known, s.First = p.targets(p.adopting, ""), p.live.Known, true
 	return s
 }
 

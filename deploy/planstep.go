@@ -61,7 +61,7 @@ func (p planning) stopLimit() time.Duration { return p.env.StopTimeout.D() + 30*
 // route states that exactly slot receives traffic; spare may take refused connects until bake ends.
 func (p planning) route(slot, spare Slot, rel Release) Step {
 	s := p.slotStep(OpRoute, slot, rel, time.Minute)
-	s.Targets, s.Known = p.targets(slot, spare), p.live.Known
+	s.Targets, s.Known, s.First = p.targets(slot, spare), p.live.Known, p.live.Slot == ""
 	return s
 }
 

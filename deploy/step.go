@@ -48,6 +48,7 @@ type Step struct {
 	Home    string     `json:"home,omitempty"`    // the slot's folder on a host: pid file, log, CATALINA_BASE
 	Targets []Endpoint `json:"targets,omitempty"` // route, drain: the whole table, sorted by host and slot
 	Known   string     `json:"known,omitempty"`   // route: sha256 of the managed file as ipublish last left it; empty: none yet
+	First   bool       `json:"first,omitempty"`   // route, adopt: nothing was live before: whatever else sends traffic past ipublish has to be found
 	Keep    []string   `json:"keep,omitempty"`    // prune: release keys that stay
 	Hold    Duration   `json:"hold,omitempty"`    // check: min healthy time; bake: bake time; drain, hook, idle: at most
 	Limit   Duration   `json:"limit"`             // deadline of the step; never zero

@@ -41,6 +41,8 @@ func (w *World) checkServing(live deploy.Live) {
 		switch {
 		case p == nil && live.Slot != "":
 			w.violate("I2 floor: %s has traffic at the end, and nothing is left there", addr)
+		case p != nil && p.foreign && live.Slot == "":
+			// An adoption that was not finished: traffic goes where it went.
 		case p != nil && p.alive(now) && p.key != live.Release.Key():
 			w.violate("I18 explains: %s serves %s, the journal says %s", addr, p.key, live.Release.Key())
 		}
