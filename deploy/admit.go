@@ -1,6 +1,9 @@
 package deploy
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Queue is one environment as a claim sees it.
 type Queue struct {
@@ -46,7 +49,7 @@ func Admission(allowed func(Request) *Error, asked func(State) bool) Admit {
 		}
 		for _, w := range q.Waiting {
 			why := q.Live.holds(w.Request)
-			if why == "" {
+			if why == "" && !strings.HasPrefix(w.Note, "waits: ") {
 				return admitNext(q, w, allowed, asked)
 			}
 			if why != w.Note {

@@ -2,7 +2,7 @@ package deploy
 
 import (
 	"fmt"
-	"path"
+	"maps"
 	"strings"
 	"time"
 )
@@ -38,29 +38,53 @@ func (p planning) taking() planning {
 	rel := AdoptedRelease(p.app.Name)
 	seen := make([]Instance, len(p.obs.Slots[slot]))
 	for i, in := range p.obs.Slots[slot] {
-		seen[i] = in.Adopt(rel)
+		if seen[i] = in; in.Foreign() {
+			seen[i] = in.Adopt(rel)
+		}
 	}
 	p.adopting = slot
 	p.live.Slot, p.live.Release = slot, rel
-	p.live.Slots = map[Slot]SlotState{slot: {Release: rel, Instances: seen}}
+	p.live.Slots = withSlot(p.live.Slots, slot, SlotState{Release: rel, Instances: seen})
 	p.obs.Slots = map[Slot][]Instance{slot: seen, slot.Other(): p.obs.Slots[slot.Other()]}
 	return p
 }
 
 // adoptable gives the one slot whose port a process that can be seen, and that
 // ipublish did not start, holds on every host; only where nothing is live yet,
-// or where what was adopted was started anew by those whose it is.
+// or where what was adopted was started anew, on some host, by those whose it is.
 func (p planning) adoptable() (Slot, bool) {
 	for _, slot := range []Slot{Blue, Green} {
-		if p.live.Slot != "" && (slot != p.live.Slot || !p.live.Release.Adopted()) {
+		if p.live.Slot != "" && (slot != p.live.Slot || !p.live.Release.Adopted() && !p.live.Release.IsZero()) {
 			continue
 		}
 		seen, others := p.obs.Slots[slot], p.obs.Slots[slot.Other()]
-		if len(seen) == len(p.env.Hosts) && countForeign(seen) == len(seen) && countForeign(others) == 0 && visible(seen) {
+		if len(seen) == len(p.env.Hosts) && countForeign(seen) > 0 && countForeign(others) == 0 && adoptees(seen, p.app.Name) {
 			return slot, true
 		}
 	}
 	return "", false
+}
+
+// adoptees reports whether every instance is adopted already, or can be.
+func adoptees(seen []Instance, app string) bool {
+	for _, in := range seen {
+		known := in.Running() && in.Key == AdoptedRelease(app).Key()
+		visible := in.Foreign() && in.PortPID > 0 && in.PortStarted != ""
+		if !known && !visible {
+			return false
+		}
+	}
+	return true
+}
+
+// withSlot is the map with one slot changed, in a clone.
+func withSlot(slots map[Slot]SlotState, slot Slot, to SlotState) map[Slot]SlotState {
+	out := maps.Clone(slots)
+	if out == nil {
+		out = map[Slot]SlotState{}
+	}
+	out[slot] = to
+	return out
 }
 
 func countForeign(seen []Instance) int {
@@ -71,15 +95,6 @@ func countForeign(seen []Instance) int {
 		}
 	}
 	return n
-}
-
-func visible(seen []Instance) bool {
-	for _, in := range seen {
-		if in.PortPID <= 0 || in.PortStarted == "" {
-			return false
-		}
-	}
-	return true
 }
 
 // strangers refuses to plan while a slot's port is held by what is not ours.
@@ -101,6 +116,10 @@ func (p planning) strangers() error {
 		return nil
 	case len(slots) == 2:
 		return p.refuse(CodeForeign, "%s: ipublish needs one of the two ports: stop the process that gets no traffic, or give the slots other ports", all)
+	case slots[p.live.Slot] && p.live.Release.Adopted():
+		return p.refuse(CodeForeign, "%s, and it is not the one that was adopted: see that it answers on every host, then `adopt %s %s` takes it over again", all, p.app.Name, p.env.Name)
+	case slots[p.live.Slot]:
+		return p.refuse(CodeForeign, "%s, which ipublish did not start, where the live release should be: it may be serving, so move its users elsewhere before you stop it", all)
 	case p.live.Slot == "" && unseen:
 		return p.refuse(CodeForeign, "%s: so that it can be adopted ipublish has to see it: run as its user, or give the host `become: [sudo, -n]`; or stop it", all)
 	case p.live.Slot == "":
@@ -116,13 +135,7 @@ func (p planning) stranger(slot Slot, in Instance) string {
 	if in.PortPID < 0 {
 		return fmt.Sprintf("port %d of the %s slot on %s is held by a process of another user", port, slot, in.Host)
 	}
-	return fmt.Sprintf("port %d of the %s slot on %s is held by process %d (%s)", port, slot, in.Host, in.PortPID, program(in.Command))
-}
-
-// program is a command line without its arguments, which may be very long.
-func program(command string) string {
-	first, _, _ := strings.Cut(command, " ")
-	return path.Base(first)
+	return fmt.Sprintf("port %d of the %s slot on %s is held by process %d (%s)", port, slot, in.Host, in.PortPID, in.Program())
 }
 
 // adopt plans to take over what runs, and nothing else.
@@ -163,7 +176,7 @@ func (p planning) vacant(slot Slot, rel Release) error {
 	for _, in := range p.obs.Slots[slot] {
 		if in.Running() {
 			return p.refuse(CodeForeign, "port %d of the %s slot on %s is still held by process %d (%s), which was adopted and is not ipublish's to stop: end it with `kill %d`, take it out of what starts it at boot, and deploy again",
-				p.env.BlueGreen.Port(slot), slot, in.Host, in.PID, program(in.Command), in.PID)
+				p.env.BlueGreen.Port(slot), slot, in.Host, in.PID, in.Program(), in.PID)
 		}
 	}
 	return nil
@@ -176,8 +189,11 @@ func (p planning) keepsRunning(plan Plan) []string {
 	}
 	var notes []string
 	for _, in := range p.obs.Slots[plan.OldSlot] {
+		if !in.Running() {
+			continue
+		}
 		notes = append(notes, fmt.Sprintf("process %d (%s) on %s keeps running on port %d, so that `rollback %s %s` can go back to it; the next deploy needs that port: stop it before with `kill %d`, and take it out of what starts it at boot",
-			in.PID, program(in.Command), in.Host, p.env.BlueGreen.Port(plan.OldSlot), p.app.Name, p.env.Name, in.PID))
+			in.PID, in.Program(), in.Host, p.env.BlueGreen.Port(plan.OldSlot), p.app.Name, p.env.Name, in.PID))
 	}
 	return notes
 }

@@ -56,8 +56,11 @@ func (l *Live) foldDone(st State, ev Event) {
 // foldAdopt takes what ran before ipublish came as the live, and a good, release.
 func (l *Live) foldAdopt(step Step, after Evidence, ev Event, by Actor) {
 	l.know(after.Traffic)
-	l.Slots = map[Slot]SlotState{step.Slot: {Release: step.Release, Instances: after.Instances}}
-	l.Release, l.Slot, l.Warm = step.Release, step.Slot, nil
+	l.Slots = withSlot(l.Slots, step.Slot, SlotState{Release: step.Release, Instances: after.Instances})
+	l.Release, l.Slot = step.Release, step.Slot
+	if l.Warm != nil && l.Warm.Slot == step.Slot {
+		l.Warm = nil
+	}
 	l.Deploy, l.Since, l.By = ev.Deploy, ev.At, by
 	l.good(Past{Release: step.Release, Deploy: ev.Deploy, At: ev.At, By: by})
 }
@@ -164,7 +167,7 @@ func (l *Live) foldLocks(st State, ev Event) {
 		l.Lock, l.Paused = nil, nil
 	case r.Want == WantUnlock && ev.Ending == Succeeded && l.Lock != nil && l.Lock.Deploy == r.Lock:
 		l.Lock = nil
-	case r.Want == WantRollback && ev.Ending == Succeeded:
+	case r.Want == WantRollback && (ev.Ending == Succeeded || ev.Ending == Abandoned && Moved(st)):
 		l.Paused = &Lock{Deploy: ev.Deploy, By: r.By, At: ev.At}
 	case (ev.Ending == Reverted || ev.Ending == Cancelled) && st.Cancel != nil && st.Why == RolledBack:
 		l.Paused = &Lock{Deploy: ev.Deploy, By: *st.Cancel, At: ev.At}

@@ -80,6 +80,7 @@ func (p planning) guard(rel Release) error {
 }
 
 func (p planning) rollback() (Plan, error) {
+	p = p.taking()
 	rel, err := p.rollbackTarget()
 	if err != nil {
 		return Plan{}, err
@@ -185,6 +186,9 @@ func (p planning) alive(slot Slot) bool {
 
 // warm reports whether the slot still holds the release in the very processes that passed the gate.
 func (p planning) warm(slot Slot, rel Release) bool {
+	if rel.Adopted() {
+		return p.runs(slot, rel) // it runs as long as its owners like
+	}
 	w := p.live.Warm
 	if w == nil || w.Slot != slot || w.Release.Key() != rel.Key() || !p.runs(slot, rel) {
 		return false

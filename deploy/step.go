@@ -1,6 +1,9 @@
 package deploy
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Op is what a step makes true.
 type Op string
@@ -93,6 +96,13 @@ type Instance struct {
 
 // Foreign reports whether the slot's port is held by a process that ipublish did not start.
 func (i Instance) Foreign() bool { return i.PortPID != 0 && !i.Owned }
+
+// Program is the name of a foreign listener's program. Its arguments are left
+// out: they may hold passwords.
+func (i Instance) Program() string {
+	first, _, _ := strings.Cut(i.Command, " ")
+	return first[strings.LastIndex(first, "/")+1:]
+}
 
 // Running reports whether a process that ipublish started is alive.
 func (i Instance) Running() bool { return i.PID != 0 }

@@ -22,7 +22,7 @@ func Undo(s State) Plan {
 		plan.Steps = append(plan.Steps, u.idled(route)...)
 		plan.Steps = append(plan.Steps, u.drainNew(route))
 	}
-	if step, ok := u.toStop(); ok {
+	if step, ok := u.toStop(); ok && !s.Plan.Release.Adopted() {
 		plan.Steps = append(plan.Steps, u.stopNew(step))
 	}
 	return plan

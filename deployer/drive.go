@@ -34,6 +34,9 @@ type drive struct {
 	engine *Engine
 	id     deploy.ID
 	st     deploy.State
+
+	hidden  []string // values of env_file, masked in all that is journaled
+	learned bool     // they were read on every host
 }
 
 func (d *drive) act(ctx context.Context, dec deploy.Decision) error {

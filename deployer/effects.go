@@ -54,6 +54,9 @@ func (x *effects) keepSecret(values map[string]string) {
 	for _, v := range values {
 		if len(v) >= shortestSecret && !slices.Contains(x.secrets, v) {
 			x.secrets = append(x.secrets, v)
+			if x.drive != nil {
+				x.drive.hidden = append(x.drive.hidden, v)
+			}
 		}
 	}
 }

@@ -48,6 +48,35 @@ func (x *effects) envFile(ctx context.Context, h Host) (map[string]string, error
 	return env, nil
 }
 
+// learn reads the env_file of every host once a deploy, so that what an app
+// prints of it is masked in every step's log. A host that cannot be read now is
+// read at the start of its slot.
+func (x *effects) learn(ctx context.Context) {
+	if d := x.drive; x.settings.EnvFile != "" && !d.learned {
+		ctx, cancel := context.WithTimeout(ctx, outcomePatience)
+		defer cancel()
+		_, err := eachHost(ctx, planHosts(x.settings), func(ctx context.Context, id deploy.HostID) (struct{}, error) {
+			h, err := x.host(id)
+			if err == nil {
+				_, err = x.envFile(ctx, h)
+			}
+			return struct{}{}, err
+		})
+		d.learned = err == nil
+	}
+	x.hidden.Lock()
+	defer x.hidden.Unlock()
+	x.secrets = append(x.secrets, x.drive.hidden...)
+}
+
+func planHosts(s deploy.Settings) []deploy.HostID {
+	ids := make([]deploy.HostID, len(s.Hosts))
+	for i, h := range s.Hosts {
+		ids[i] = h.ID
+	}
+	return ids
+}
+
 // parseEnv reads lines of NAME=value as systemd's EnvironmentFile and docker's
 // --env-file have them: blank lines and those that begin with # or ; are
 // comments, an export before the name and one pair of quotes around the value
@@ -90,9 +119,11 @@ func variable(name string) bool {
 }
 
 // linkScript: $1 the folder that the link must stay below, $2 the link's path
-// below it, $3 what it leads to. A folder on the way that is itself a link could
+// below it, $3 what it leads to, $4 slot or release. What was in the link's place
+// is kept beside it: it may be what users sent. A folder on the way that is itself a link could
 // lead anywhere, so it is refused.
 const linkScript = `set -e
+[ "$4" != slot ] || [ -d "$1" ] || (umask 027; mkdir -p -- "$1")
 cd -- "$1"
 [ -e "$3" ] || { echo "$3 is not on the host: make it, with the rights that the app needs" >&2; exit 9; }
 rest=$2
@@ -105,20 +136,24 @@ done
 if [ "$(readlink -- "$rest")" = "$3" ]; then exit 0; fi
 rm -rf -- "./$rest.ipublish"
 ln -s -- "$3" "./$rest.ipublish"
-[ -L "$rest" ] || rm -rf -- "./$rest"
+if [ -e "$rest" ] && [ ! -L "$rest" ] && ! rmdir -- "./$rest" 2>/dev/null; then
+  aside=$rest.before-ipublish
+  while [ -e "$aside" ]; do aside=$aside.x; done
+  mv -- "./$rest" "./$aside"
+fi
 mv -f -T -- "./$rest.ipublish" "./$rest" 2>/dev/null || { rm -f -- "./$rest"; mv -f -- "./$rest.ipublish" "./$rest"; }`
 
 // link makes the shared files and folders lie in the release's or slot's folder.
 func (x *effects) link(ctx context.Context, h Host, s deploy.Step) error {
 	for _, shared := range x.settings.Shared {
 		folder, below, _ := strings.Cut(shared.To, "/")
-		root := s.Dir
+		root, kind := s.Dir, "release"
 		if folder == "{home}" {
-			root = s.Home
+			root, kind = s.Home, "slot"
 		}
-		_, err := h.Run(ctx, script(linkScript, root, below, shared.Path), nil)
+		_, err := h.Run(ctx, script(linkScript, root, below, shared.Path, kind), nil)
 		if deploy.CodeOf(err) == deploy.CodeFailed {
-			return &deploy.Error{Code: deploy.CodeFailed, Op: "link", Subject: shared.Path, Err: err,
+			return &deploy.Error{Code: deploy.CodeInvalid, Op: "link", Subject: shared.Path, Err: err,
 				Message: fmt.Sprintf("shared %s cannot be linked to %s: %s", shared.Path, shared.To, saidBy(err))}
 		}
 		if err != nil {

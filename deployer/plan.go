@@ -110,6 +110,9 @@ func recordObserved(report *deploy.Report, live deploy.Live, st deploy.State, en
 	report.Observed = true
 	report.Serving, report.Slot, report.Slots = deploy.Release{}, "", map[deploy.Slot]deploy.SlotState{}
 	for _, slot := range []deploy.Slot{deploy.Blue, deploy.Green} {
+		for i := range obs.Slots[slot] {
+			obs.Slots[slot][i].Log = "" // told nowhere, and it may hold what the app knows
+		}
 		rel := knownRelease(live, st, obs.Slots[slot])
 		if !rel.IsZero() {
 			report.Slots[slot] = deploy.SlotState{Release: rel, Instances: obs.Slots[slot]}

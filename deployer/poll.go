@@ -23,7 +23,7 @@ type History interface {
 }
 
 const (
-	// pollNotice is how soon a reload is noticed. No app polls more often.
+	// pollNotice is how soon a reload is noticed.
 	pollNotice = 10 * time.Second
 	// pollPatience bounds one look at a repository.
 	pollPatience = time.Minute

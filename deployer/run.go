@@ -22,7 +22,8 @@ func (d *drive) run(ctx context.Context) error {
 		return d.unopened(ctx, step, err)
 	}
 	x.drive = d
-	before := x.before(ctx, step)
+	x.learn(ctx)
+	before := x.masked(x.before(ctx, step))
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -48,7 +49,7 @@ func (d *drive) unopened(ctx context.Context, step deploy.Step, cause error) err
 func (d *drive) bind(s deploy.Step) deploy.Step {
 	s.Release = d.st.Artifact(s.Release)
 	s.Deploy = d.id
-	if s.Op == deploy.OpDrain {
+	if s.Op == deploy.OpDrain || s.Op == deploy.OpIdle {
 		spent := deploy.Duration(d.spent())
 		s.Hold, s.Limit = max(s.Hold-spent, 0), max(s.Limit-spent, deploy.Duration(time.Minute))
 	}

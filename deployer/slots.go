@@ -34,6 +34,7 @@ func (x *effects) observeOne(ctx context.Context, rt Runtime, h Host, id deploy.
 	}
 	in := ev.Instances[0]
 	in.Host, in.Slot = id, s.Slot
+	in.Command = in.Program()
 	live, err := x.engine.Ledger.Live(x.target)
 	return live.Recognise(in), err
 }
