@@ -61,7 +61,7 @@ func build(s source, f file, check Check) (*Config, error) {
 		c.Apps = append(c.Apps, b.app(name, f.Apps[name]))
 		b.hooks(c, "apps."+name+".githooks", "/"+name, f.Apps[name].Githooks)
 	}
-	b.polled(c)
+	b.polled(c, f)
 	if b.err == nil {
 		b.apart(c)
 	}
@@ -73,10 +73,10 @@ func build(s source, f file, check Check) (*Config, error) {
 
 // polled makes the bot look at branch tips by itself where no git host could
 // tell it: there is neither a public address nor a hook.
-func (b *building) polled(c *Config) {
+func (b *building) polled(c *Config, f file) {
 	for i, a := range c.Apps {
 		auto := slices.ContainsFunc(a.Environments, func(e deploy.Environment) bool { return e.AutoDeploy })
-		if a.Poll == 0 && auto && c.Public == "" && len(c.Hooks) == 0 {
+		if f.Apps[a.Name].Poll == nil && auto && c.Public == "" && len(c.Hooks) == 0 {
 			c.Apps[i].Poll = seconds(60)
 		}
 	}
@@ -88,6 +88,9 @@ func (b *building) server(c *Config, s serverFile) {
 		b.fail("server.listen", "%q is not host:port", c.Listen)
 	}
 	c.Public, c.StateDir = s.PublicURL, b.stateDir(s.StateDir)
+	if u, err := url.Parse(c.Public); c.Public != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		b.fail("server.public_url", "%q is not an http or https URL, such as https://ipublish.example.com", c.Public)
+	}
 	for name, secret := range s.Tokens {
 		key := "server.tokens." + name
 		c.Tokens[name] = b.secret(key, secret)
@@ -160,8 +163,8 @@ func (b *building) app(name string, f appFile) deploy.App {
 	if a.EnvFile != "" && !filepath.IsAbs(a.EnvFile) {
 		b.fail(key+".env_file", "%q is not an absolute path: it is a file of the hosts", a.EnvFile)
 	}
-	if f.Poll != nil && a.Poll < seconds(10) {
-		b.fail(key+".poll", "at least 10s, so that the git host is not loaded; leave it out for no polling")
+	if a.Poll != 0 && a.Poll < seconds(10) {
+		b.fail(key+".poll", "at least 10s, so that the git host is not loaded; 0s switches it off")
 	}
 	if a.Keep < 1 {
 		b.fail(key+".keep_releases", "at least 1 release is kept, so that there is one to go back to")
@@ -220,8 +223,20 @@ func (b *building) secretFree(key string, values map[string]string, names *regex
 	for _, k := range slices.Sorted(maps.Keys(values)) {
 		v := values[k]
 		b.expand(key+"."+k, v)
-		if !reference.MatchString(v) && (names.MatchString(k) && !harmless.MatchString(v) || holdsPassword(v)) {
-			b.fail(key+"."+k, "it looks like a secret, and would be journaled with every plan: write ${NAME} and set the environment variable, or ${file:/path}")
+		if !reference.MatchString(v) && names.MatchString(k) && !harmless.MatchString(v) {
+			b.fail(key+"."+k, "%s", looksSecret)
+		}
+		b.textFree(key+"."+k, v)
+	}
+}
+
+const looksSecret = "it looks like a secret, and would be journaled with every plan: write ${NAME} and set the environment variable, or ${file:/path}"
+
+// textFree refuses a text with a literal password in it.
+func (b *building) textFree(key string, texts ...string) {
+	for _, text := range texts {
+		if holdsPassword(text) && !reference.MatchString(text) || secretInside.MatchString(text) {
+			b.fail(key, "%s", looksSecret)
 		}
 	}
 }
@@ -238,6 +253,9 @@ func holdsPassword(text string) bool {
 func (b *building) build(key string, f buildFile) deploy.Build {
 	b.secretFree(key+".env", f.Env, secretVariable)
 	b.secretFree(key+".headers", f.Headers, secretHeader)
+	b.textFree(key+".run", f.Run...)
+	b.textFree(key+".artifact_url", f.ArtifactURL)
+	b.textFree(key+".sha256_url", f.SHA256URL)
 	if f.Artifact != "" && !filepath.IsLocal(f.Artifact) {
 		b.fail(key+".artifact", "%q leads out of the repository: it is a path within it, such as target/shop.war", f.Artifact)
 	}
@@ -265,6 +283,7 @@ func (b *building) section(key string, s section) deploy.Section {
 		return deploy.Section{}
 	}
 	for name, settings := range s {
+		b.textFree(key+"."+name, textsIn(settings)...)
 		raw, err := json.Marshal(settings)
 		if err != nil {
 			b.fail(key+"."+name, "%v", err)
@@ -275,6 +294,24 @@ func (b *building) section(key string, s section) deploy.Section {
 		return deploy.Section{Driver: name, Settings: raw}
 	}
 	return deploy.Section{}
+}
+
+// textsIn are all strings of a decoded value.
+func textsIn(v any) []string {
+	var out []string
+	switch v := v.(type) {
+	case string:
+		out = []string{v}
+	case []any:
+		for _, e := range v {
+			out = append(out, textsIn(e)...)
+		}
+	case map[string]any:
+		for _, e := range v {
+			out = append(out, textsIn(e)...)
+		}
+	}
+	return out
 }
 
 func (b *building) health(key string, f healthFile) deploy.Health {

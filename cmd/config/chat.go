@@ -33,8 +33,10 @@ func (b *building) slack(f slackFile) *Slack {
 		Command: cmp.Or(f.Command, "/ipub"), APIURL: f.APIURL, Language: b.language("chat.slack.language", f.Language),
 	}
 	switch {
-	case s.Transport == TransportHTTP || f.SigningSecret != "":
-		s.SigningSecret = b.secret("chat.slack.signing_secret", f.SigningSecret)
+	case s.Transport == TransportHTTP && f.SigningSecret == "":
+		b.fail("chat.slack", "set app_token (Socket Mode: `ipublish slack manifest` says how), or signing_secret (HTTP: Basic Information of the app at api.slack.com/apps)")
+	case f.SigningSecret != "":
+		s.SigningSecret = b.expand("chat.slack.signing_secret", f.SigningSecret)
 	case s.AppToken == "":
 		b.fail("chat.slack.app_token", "transport: socket needs it: an app-level token, xapp-…, with the scope connections:write")
 	}
@@ -53,7 +55,7 @@ func (b *building) dingtalk(public string, f dingtalkFile) *DingTalk {
 		APIURL: f.APIURL, Language: b.language("chat.dingtalk.language", f.Language), Webhooks: map[string]Webhook{},
 	}
 	if f.ClientSecret != "" {
-		d.ClientSecret = b.secret("chat.dingtalk.client_secret", f.ClientSecret)
+		d.ClientSecret = b.expand("chat.dingtalk.client_secret", f.ClientSecret)
 	}
 	if d.Transport == TransportStream && d.ClientID == "" {
 		b.fail("chat.dingtalk.client_id", "transport: stream needs the app's client_id and client_secret")

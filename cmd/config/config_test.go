@@ -195,6 +195,12 @@ func TestASecretThatWouldBeJournaledIsRefusedWhoeverCanReadTheFile(t *testing.T)
 		in("env: { DSN: \"x://me:hunter22@db/x\" }"):                                                           "apps.shop.env.DSN",
 		in("build: { env: { NPM_TOKEN: hunter22 } }"):                                                          "apps.shop.build.env.NPM_TOKEN",
 		in("health: { headers: { Authorization: Bearer hunter22 } }"):                                          "apps.shop.health.headers.Authorization",
+		in("env: { PGPASSWORD: hunter22 }"):                                                                    "apps.shop.env.PGPASSWORD",
+		in("env: { dbPass: hunter22 }"):                                                                        "apps.shop.env.dbPass",
+		in("env: { JDBC_URL: \"jdbc:mysql://db/x?user=me&password=hunter22\" }"):                               "apps.shop.env.JDBC_URL",
+		in("hooks: { migrate: { run: [./m, --password=hunter22] } }"):                                          "apps.shop.hooks.migrate.run",
+		in("build: { run: [make, TOKEN=hunter22] }"):                                                           "apps.shop.build.run",
+		strings.Replace(whole, "[./server]", "[./server, --secret=hunter22]", 1):                               "apps.shop.runtime.command",
 		with(t, "hosts:", "verify: { url: http://127.0.0.1/, headers: { Cookie: hunter22 } }\n        hosts:"): "verify.headers.Cookie",
 	} {
 		refused(t, text, key, "journaled", "${NAME}")
@@ -202,7 +208,7 @@ func TestASecretThatWouldBeJournaledIsRefusedWhoeverCanReadTheFile(t *testing.T)
 			t.Errorf("%v tells the secret", err)
 		}
 	}
-	loaded(t, in("env: { DB_PASSWORD: ${CONFIG_TEST_SECRET}, TOKEN_TTL: 3600, USE_TOKEN: true, KEYBOARD: qwertz }"))
+	loaded(t, in("env: { DB_PASSWORD: ${CONFIG_TEST_SECRET}, TOKEN_TTL: 3600, USE_TOKEN: true, KEYBOARD: qwertz, JDBC_URL: \"jdbc:mysql://db/x?password=${CONFIG_TEST_SECRET}\" }"))
 }
 
 func TestHooksAndSharedFoldersAreRead(t *testing.T) {

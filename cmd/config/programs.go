@@ -28,7 +28,7 @@ func (b *building) programs(key string, f map[string]hookFile) deploy.Hooks {
 	for _, name := range slices.Sorted(maps.Keys(f)) {
 		hook, known := at[name]
 		if !known {
-			b.fail(key+"."+name, "there is no such hook, did you mean %s?", nearest(name, slices.Sorted(maps.Keys(at))))
+			b.fail(key+"."+name, "there is no such hook: one of %s", strings.Join(slices.Sorted(maps.Keys(at)), ", "))
 			continue
 		}
 		fallback := deploy.OnHosts
@@ -51,6 +51,7 @@ func (b *building) program(key, on string, f hookFile) deploy.Hook {
 	case h.Timeout <= 0:
 		b.fail(key+".timeout", "it is more than zero")
 	}
+	b.textFree(key+".run", h.Run...)
 	for _, word := range h.Run {
 		for _, p := range braces.FindAllString(word, -1) {
 			if !slices.Contains(bracesKnown, p) {

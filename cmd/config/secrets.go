@@ -10,8 +10,11 @@ import (
 )
 
 var (
-	secretVariable = regexp.MustCompile(`(?i)(^|[_-])(passw(or)?d|passwd|pwd|secret|token|api_?key|access_?key|private_?key|secret_?key|credentials?)$`)
+	secretVariable = regexp.MustCompile(`(?i)(pass(w(or)?d|phrase|wd)?|pwd|secret|token|(api|access|private|secret|encryption|signing)[_-]?key([_-]?base)?|credentials?)$`)
 	secretHeader   = regexp.MustCompile(`(?i)authorization|cookie|token|secret|key|password`)
+	// secretInside finds name=value with a value of its own, as in a JDBC URL, a
+	// query or an option.
+	secretInside = regexp.MustCompile(`(?i)(passw(or)?d|passwd|pwd|secret|token|api_?key)=[^&;,\s$]`)
 	// harmless is what no secret is: a number, a switch, nothing.
 	harmless = regexp.MustCompile(`(?i)^([0-9]*|true|false|yes|no|on|off)$`)
 )

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -146,7 +149,7 @@ func (k *checking) environment(ctx context.Context, a deploy.App, e deploy.Envir
 	for _, h := range e.Hosts {
 		err := k.host(ctx, h, e.ReleaseDir)
 		k.fact(fmt.Sprintf("%s: host %s runs commands and can write %s", name, h.ID, e.ReleaseDir), err)
-		k.become(ctx, name, h)
+		k.become(ctx, name, h, privileged(a, e, h))
 		reached = reached && err == nil
 	}
 	if !reached {
@@ -160,7 +163,7 @@ func (k *checking) environment(ctx context.Context, a deploy.App, e deploy.Envir
 
 // become proves that commands of a host get the rights they are to have, and
 // prints what sudo lacks for that.
-func (k *checking) become(ctx context.Context, name string, h deploy.Host) {
+func (k *checking) become(ctx context.Context, name string, h deploy.Host, programs []string) {
 	plain, become, err := sudo.Split(h.Driver.Settings)
 	if err != nil || len(become) == 0 {
 		return
@@ -170,12 +173,41 @@ func (k *checking) become(ctx context.Context, name string, h deploy.Host) {
 	host, err := k.drivers.Host(deploy.Host{ID: h.ID, Driver: deploy.Section{Driver: h.Driver.Driver, Settings: plain}})
 	var lines []string
 	if err == nil {
-		lines, err = sudo.Missing(ctx, host, become)
+		lines, err = sudo.Missing(ctx, host, become, programs...)
 	}
 	k.fact(fmt.Sprintf("%s: host %s: %s works", name, h.ID, strings.Join(become, " ")), err)
 	for _, line := range lines {
 		fmt.Fprintf(k.m.Stdout, "        %s\n", line)
 	}
+}
+
+// privileged are the programs that ipublish runs on a host by themselves,
+// besides the shell.
+func privileged(a deploy.App, e deploy.Environment, h deploy.Host) []string {
+	var programs []string
+	if a.EnvFile != "" {
+		programs = append(programs, "cat")
+	}
+	on := cmp.Or(setting(e.Balancer, "host"), "local")
+	if e.Balancer.Driver == "nginx" && on == string(h.ID) {
+		programs = append(programs, "rm", cmp.Or(firstWord(e.Balancer, "test"), "nginx"), cmp.Or(firstWord(e.Balancer, "reload"), "nginx"))
+	}
+	slices.Sort(programs)
+	return slices.Compact(programs)
+}
+
+// firstWord is the program of an argv in a section, empty where it is absent.
+func firstWord(s deploy.Section, key string) string {
+	var m map[string]any
+	if json.Unmarshal(s.Settings, &m) != nil {
+		return ""
+	}
+	argv, _ := m[key].([]any)
+	if len(argv) == 0 {
+		return ""
+	}
+	word, _ := argv[0].(string)
+	return word
 }
 
 // route checks the balancer and tells what it says; nil: nothing.

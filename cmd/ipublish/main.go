@@ -51,7 +51,7 @@ type commands struct {
 
 	Slack    slackCommand    `cmd:"" help:"Set up Slack: the app's manifest to paste, and what remains to do."`
 	DingTalk dingtalkCommand `cmd:"" name:"dingtalk" help:"Set up DingTalk, step by step."`
-	Worker  workerCommand  `cmd:"" hidden:"" help:"Started by serve."`
+	Worker   workerCommand   `cmd:"" hidden:"" help:"Started by serve."`
 
 	Deploy   wordsCommand `cmd:"" help:"deploy [APP] [REF] [to ENV] [--force WHY]"`
 	Rollback wordsCommand `cmd:"" help:"rollback [APP] [ENV] [to RELEASE]"`
