@@ -206,6 +206,12 @@ func (w *world) line(word string, args []string) error {
 		w.traffic(slot)
 	case "adopted-restarted":
 		w.strange(slot, 5555, "java", "")
+	case "adopted-restarted-one":
+		w.strange(slot, 5555, "java -Dsecret=x", "")
+		for i, in := range w.live.Slots[slot].Instances[1:] {
+			in.Passed, in.Status = false, 0
+			w.obs.Slots[slot][i+1] = in
+		}
 	case "adopted-warm":
 		w.adopts(slot)
 		w.live.Warm = &deploy.Lease{Slot: slot, Release: deploy.AdoptedRelease("shop")}

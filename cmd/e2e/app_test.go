@@ -23,11 +23,12 @@ const appVar = "E2E_APP"
 // behaviour is app.json in the application's repository: one version of it.
 type behaviour struct {
 	Version   string
-	Exit      bool  // ends at its start
-	Status    int   // of /healthz; 0: 200
-	Deaf      bool  // never listens
-	SickAfter int64 // milliseconds of serving after which /healthz answers 500
-	DiesAfter int64 // milliseconds of serving after which the process is gone
+	Exit      bool   // ends at its start
+	Status    int    // of /healthz; 0: 200
+	Tells     string // environment variable that it prints at its start
+	Deaf      bool   // never listens
+	SickAfter int64  // milliseconds of serving after which /healthz answers 500
+	DiesAfter int64  // milliseconds of serving after which the process is gone
 }
 
 // files are the tree of a commit with this behaviour.
@@ -60,6 +61,9 @@ func serveApp() error {
 		return err
 	}
 	fmt.Println("shop", b.Version, "starts on port", os.Getenv("PORT"))
+	if b.Tells != "" {
+		fmt.Println(b.Tells, "is", os.Getenv(b.Tells))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	switch {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"path/filepath"
@@ -181,4 +182,64 @@ func TestASharedFolderThatIsNotThereStopsTheDeployBeforeAnythingIsSwitched(t *te
 	r.api.ends(id, deploy.Failed)
 	r.told(id, "settings.ini is not on the host: make it", "serving now")
 	mustServe(t, r.frontURL(), "v1")
+	write(t, filepath.Join(r.dir, "settings.ini"), "colour = red\n")
+	r.mustCLI("deploy", "shop", "main") // it was not the release's fault
+	mustServe(t, r.frontURL(), "v2")
+}
+
+func TestWhatAnAppPrintsOfItsEnvFileIsMaskedEverywhere(t *testing.T) {
+	r := surroundings(t)
+	r.api.ends(r.release("v1"), deploy.Succeeded)
+	files := behaviour{Version: "v2", Tells: "DB_PASSWORD", Exit: true}.files()
+	files["hook.sh"] = gittest.Program(hookScript)
+	id := r.pushed(r.repo.Commit("Release v2\n", files))
+	st := r.api.ends(id, deploy.Failed)
+	if st.Err == nil || !strings.Contains(st.Err.Log, "DB_PASSWORD is ***") {
+		t.Errorf("the journal has %+v", st.Err)
+	}
+	r.told(id, "failed", "DB_PASSWORD is ***")
+	r.server.stop()
+	database, err := os.ReadFile(r.state("ipublish.db"))
+	if err != nil || bytes.Contains(database, []byte(envFileSecret)) {
+		t.Errorf("the database holds the secret, %v", err)
+	}
+}
+
+func TestAHookThatIsNewIsLeftOutForTheReleaseThatHasNoSuchProgram(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		hook := object{"run": []string{"./jobs.sh"}}
+		r.app()["hooks"] = object{"on_idle": hook, "idle": hook}
+	})
+	r.serve()
+	r.api.ends(r.push(behaviour{Version: "v1"}), deploy.Succeeded)
+	files := behaviour{Version: "v2"}.files()
+	files["jobs.sh"] = gittest.Program("#!/bin/sh\n")
+	id := r.pushed(r.repo.Commit("Release v2\n", files))
+	r.api.ends(id, deploy.Succeeded)
+	mustServe(t, r.frontURL(), "v2")
+	r.api.ends(r.push(behaviour{Version: "v3"}), deploy.Succeeded)
+}
+
+func TestTwoCallsOfAHookNeverRunAtOnceAndOnlyTheNewestOfThoseThatWaitRuns(t *testing.T) {
+	r := surroundings(t)
+	r.api.ends(r.release("v1"), deploy.Succeeded)
+	r.hooks()
+	r.touch("migrate.hold")
+	id := r.release("v2")
+	for kills := 1; kills <= 3; kills++ {
+		eventually(t, 30*time.Second, "the step is started again", func() bool {
+			st, ok := r.api.state(id)
+			step, has := st.StepAt(st.Next)
+			return ok && has && step.Hook == "migrate" && st.Open && st.Outcomes[st.Next].Attempts == kills
+		})
+		if kills < 3 {
+			r.server.kill()
+			r.serve()
+		}
+	}
+	r.remove("migrate.hold")
+	r.api.ends(id, deploy.Succeeded)
+	if got := strings.Join(r.hooks(), "\n"); strings.Contains(got, "OVERLAP") {
+		t.Errorf("the hooks ran %q", got)
+	}
 }
