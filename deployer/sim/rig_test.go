@@ -32,7 +32,8 @@ type rig struct {
 
 	mu      sync.Mutex
 	store   *store.Store
-	ids     []deploy.ID // in the order of submission
+	ids     []deploy.ID                // in the order of submission
+	ended   map[deploy.ID]deploy.State // reading them again and again costs most of a run
 	stop    context.CancelFunc
 	done    chan error
 	last    deploy.Request // as submitted
@@ -123,7 +124,7 @@ func memory() string {
 
 func play(t *testing.T, s setup, dir string) result {
 	n := 1 + int(s.seed%2)
-	r := &rig{dir: dir, app: configured(n), mutate: s.mutate, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	r := &rig{dir: dir, app: configured(n), mutate: s.mutate, ended: map[deploy.ID]deploy.State{}, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	if s.verbose {
 		r.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
@@ -193,6 +194,18 @@ func (r *rig) shutDown(t *testing.T) {
 	}
 }
 
+// read gives a deploy's state; what has ended does not change any more.
+func (r *rig) read(id deploy.ID) (deploy.State, error) {
+	if st, ok := r.ended[id]; ok {
+		return st, nil
+	}
+	st, err := r.store.State(id)
+	if err == nil && st.Ended() {
+		r.ended[id] = st
+	}
+	return st, err
+}
+
 // journal is the world's look into the bot's books.
 func (r *rig) journal(id deploy.ID) (deploy.State, deploy.Live) {
 	r.mu.Lock()
@@ -242,7 +255,7 @@ func (r *rig) until(t *testing.T, id deploy.ID, limit time.Duration, cond func(d
 	t.Helper()
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
 		r.tend(t)
-		if st, err := r.store.State(id); err == nil && cond(st) {
+		if st, err := r.read(id); err == nil && cond(st) {
 			return true
 		}
 	}
@@ -254,7 +267,7 @@ func (r *rig) order(t *testing.T, id deploy.ID, kind deploy.Kind) bool {
 	t.Helper()
 	for range 50 {
 		r.tend(t)
-		st, err := r.store.State(id)
+		st, err := r.read(id)
 		if err != nil || !st.Active() {
 			return false
 		}
@@ -293,7 +306,7 @@ func (r *rig) settle(t *testing.T) {
 			}
 		}
 		if !r.until(t, id, time.Minute, ended) {
-			st, _ := r.store.State(id)
+			st, _ := r.read(id)
 			r.world.Violate("liveness: %s is still %s (step %d, stuck %v, err %v)", id, st.Phase, st.Next, st.Stuck, st.Err)
 		}
 	}
@@ -309,7 +322,7 @@ func (r *rig) unlock(t *testing.T) {
 // exists reports whether the deploy was ever accepted; numbers have no gaps here.
 func (r *rig) exists(t *testing.T, id deploy.ID) bool {
 	t.Helper()
-	_, err := r.store.State(id)
+	_, err := r.read(id)
 	if err != nil && deploy.CodeOf(err) != deploy.CodeNotFound {
 		t.Fatal(err)
 	}

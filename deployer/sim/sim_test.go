@@ -14,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(800) // thousands of short worlds: memory is cheaper here than time
+	debug.SetGCPercent(4000) // thousands of short worlds: memory is cheaper here than time
 	os.Exit(m.Run())
 }
 
