@@ -2,9 +2,9 @@ package bot
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,28 +14,69 @@ import (
 )
 
 // Run works on slow answers and holds the chats' sockets open; it blocks until
-// ctx ends, and has joined everything when it returns. A socket that breaks is
-// opened again.
+// ctx ends and for at most five seconds more, in which it gives the answers that
+// are due then, and has joined everything when it returns. A socket that breaks
+// is opened again.
 func (s *Server) Run(ctx context.Context) error {
+	answers, end := context.WithCancel(context.WithoutCancel(ctx))
 	g, ctx := errgroup.WithContext(ctx)
+	var clock sync.WaitGroup
+	defer clock.Wait()
+	defer end()
+	clock.Go(func() {
+		<-ctx.Done()
+		sleep(answers, lastAnswers)
+		end()
+	})
 	for range maxWorkers {
-		g.Go(func() error { return s.work(ctx) })
+		g.Go(func() error { return s.work(ctx, answers) })
 	}
 	for name, c := range s.Chats {
 		g.Go(func() error { return s.listen(ctx, name, c) })
 	}
-	return g.Wait()
+	err := g.Wait()
+	s.drain(answers)
+	return err
 }
 
-func (s *Server) work(ctx context.Context) error {
-	for {
+// drain works on what waited when everything else had ended: those commands were
+// acknowledged. What is left when ctx ends is logged.
+func (s *Server) drain(ctx context.Context) {
+	var workers sync.WaitGroup
+	for range maxWorkers {
+		workers.Go(func() {
+			for more := true; more && ctx.Err() == nil; {
+				more = s.workOnce(ctx)
+			}
+		})
+	}
+	workers.Wait()
+	if n := len(s.later); n > 0 {
+		s.Log.Warn("answers were dropped: ipublish stops; what their commands changed stands in the journal", "answers", n)
+	}
+}
+
+// workOnce does one piece of work that waits; false if there is none.
+func (s *Server) workOnce(ctx context.Context) bool {
+	select {
+	case do := <-s.later:
+		s.guarded(ctx, do)
+		return true
+	default:
+		return false
+	}
+}
+
+// work takes up answers until ctx ends; answers is what they are worked on with.
+func (s *Server) work(ctx, answers context.Context) error {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return nil
 		case do := <-s.later:
-			s.guarded(ctx, do)
+			s.guarded(answers, do)
 		}
 	}
+	return nil
 }
 
 // guarded bounds slow work in time and survives its panic.
@@ -153,7 +194,7 @@ func nothingToDo(chat string, cmd deploy.Command, err error) Answer {
 }
 
 func (s *Server) acknowledge(w http.ResponseWriter, c Chat, cmd deploy.Command, a Answer) {
-	shown := ack(w, c, cmd, s.Config().catalogue(cmd.Chat).Text(a.Text))
+	shown := ack(w, c, cmd, s.languages.of(s.Config(), cmd.Chat).Text(a.Text))
 	switch {
 	case !shown && (a.Text != "" || a.Later != nil):
 		s.reply(c, cmd, a)
@@ -192,7 +233,7 @@ func (s *Server) say(ctx context.Context, c Chat, cmd deploy.Command, text strin
 	if text == "" {
 		return
 	}
-	m := s.Config().catalogue(cmd.Chat).Message(textMessage(cmd, text))
+	m := s.languages.of(s.Config(), cmd.Chat).Message(textMessage(cmd, text))
 	err := error(&deploy.Error{Code: deploy.CodeNotFound, Message: "this chat cannot answer privately"})
 	if r, ok := c.(Replier); ok {
 		err = r.Reply(ctx, cmd, m)
@@ -200,7 +241,7 @@ func (s *Server) say(ctx context.Context, c Chat, cmd deploy.Command, text strin
 	if deploy.CodeOf(err) == deploy.CodeNotFound && m.Channel != "" {
 		_, err = c.Post(ctx, m)
 	}
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil {
 		s.Log.Warn("an answer could not be sent", "chat", cmd.Chat, "err", err)
 	}
 }

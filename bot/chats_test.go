@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"ipublish/deploy"
 )
@@ -147,5 +148,51 @@ func TestABrokenSocketIsOpenedAgain(t *testing.T) {
 		if err := <-done; err != nil || len(m.ids()) != 8 {
 			t.Errorf("%d commands were taken, Run ended with %v", len(m.ids()), err)
 		}
+	})
+}
+
+func TestAnswersThatWaitWhenTheServerStopsAreGiven(t *testing.T) {
+	f := newFront(t)
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for i := range 2 * maxWorkers {
+		f.server.reply(f.slack, slackCommand("status"), Answer{Text: fmt.Sprint("answer ", i)})
+	}
+	if err := f.server.Run(stopped); err != nil || len(f.slack.replies) != 2*maxWorkers {
+		t.Errorf("%d answers, %v", len(f.slack.replies), err)
+	}
+	lacks(t, f.log.String(), "dropped")
+}
+
+func TestAnAnswerThatIsWorkedOnWhenTheServerStopsIsGiven(t *testing.T) {
+	f := newFront(t)
+	ctx, stop := context.WithCancel(t.Context())
+	f.server.reply(f.slack, slackCommand("plan"), Answer{Later: func(ctx context.Context) Answer {
+		stop()
+		return Answer{Text: fmt.Sprint("it is ", ctx.Err())}
+	}})
+	if err := f.server.Run(ctx); err != nil || len(f.slack.replies) != 1 {
+		t.Fatalf("%d answers, %v", len(f.slack.replies), err)
+	}
+	contains(t, <-f.slack.replies, "it is <nil>")
+}
+
+func TestAnswersForWhichNoTimeIsLeftAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, slack := &quietLog{}, newChat()
+		s := NewServer(Parts{Config: testConfig, Chats: map[string]Chat{}, Log: slog.New(slog.NewTextHandler(log, nil))})
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		for range maxWorkers + 3 {
+			s.reply(slack, slackCommand("plan"), Answer{Later: func(ctx context.Context) Answer {
+				<-ctx.Done()
+				return Answer{}
+			}})
+		}
+		began := time.Now()
+		if err := s.Run(stopped); err != nil || time.Since(began) != lastAnswers {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		contains(t, log.String(), "answers were dropped", "answers=3")
 	})
 }

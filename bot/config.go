@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"ipublish/bot/phrase"
 	"ipublish/deploy"
 )
 
@@ -17,15 +16,6 @@ type Config struct {
 	Hooks  []string            // names of the configured hooks: "github", and "github/shop" for an app's own
 
 	Languages map[string]string // chat's name → "en" or "zh", Simplified Chinese; "en" where it is absent
-}
-
-// catalogue gives what says in a chat's language what is English here; nil for
-// a chat that is told in English.
-func (c Config) catalogue(chat string) *phrase.Catalogue {
-	if c.Languages[chat] != "zh" {
-		return nil
-	}
-	return phrase.Chinese()
 }
 
 // hasHook reports whether an app has a hook of its own, with any git host.

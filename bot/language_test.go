@@ -62,3 +62,18 @@ func TestTheCommandLineIsToldInEnglish(t *testing.T) {
 	_, body := f.send(t, "POST", "/api/v1/commands", map[string]string{"Authorization": "Bearer " + token}, strings.NewReader(`{"text":"help"}`))
 	contains(t, body, "releases without anybody noticing")
 }
+
+func TestWhatTheStateFolderRefusesIsToldInTheChatsLanguage(t *testing.T) {
+	c := chinese("slack")()
+	var l translations
+	for err, want := range map[string]string{
+		"ipublish is stopping: try again in a moment":                "ipublish 正在停止：请稍后重试",
+		"open tomcat: ${DB}: the environment variable DB is not set": "${DB}：未设置环境变量 DB",
+	} {
+		contains(t, l.of(c, "slack").Text(err), want)
+	}
+	first, again := l.of(c, "slack"), l.of(c, "slack")
+	if first != again || l.of(c, "dingtalk") != nil {
+		t.Error("the catalogue is read again, or spoken where nobody asked for it")
+	}
+}

@@ -49,7 +49,7 @@ type States interface {
 // Notifier tells channels how deploys go. It follows the journal from where it
 // left off, keeps one letter per deploy and channel, and sends the newest state
 // of each: what happened while a chat was away is told in one message. All
-// fields must be set before Run.
+// exported fields must be set before Run.
 type Notifier struct {
 	Config func() Config
 	Chats  map[string]Chat // "slack" → its driver
@@ -57,6 +57,8 @@ type Notifier struct {
 	Outbox Outbox
 	States States
 	Log    *slog.Logger
+
+	languages translations
 }
 
 // Run tells until ctx ends, and has joined everything when it returns. After a
@@ -163,19 +165,19 @@ func (n *Notifier) chatOf(channel string) Chat {
 	if n.Chats[name] == nil {
 		return nil
 	}
-	return speaker{Chat: n.Chats[name], name: name, config: n.Config}
+	return speaker{Chat: n.Chats[name], name: name, notifier: n}
 }
 
 // speaker is a chat that shows messages in its language.
 type speaker struct {
 	Chat
-	name   string
-	config func() Config
+	name     string
+	notifier *Notifier
 }
 
 // Post translates the message and shows it.
 func (s speaker) Post(ctx context.Context, m deploy.Message) (string, error) {
-	return s.Chat.Post(ctx, s.config().catalogue(s.name).Message(m))
+	return s.Chat.Post(ctx, s.notifier.languages.of(s.notifier.Config(), s.name).Message(m))
 }
 
 // Edits asks the chat itself.

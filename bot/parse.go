@@ -54,7 +54,7 @@ func Parse(text string, scope Scope) (Parsed, error) {
 	if len(words) == 0 {
 		return Parsed{Verb: VerbHelp}, nil
 	}
-	g, err := verbOf(words[0])
+	g, err := verbOf(words[0].text)
 	if err != nil {
 		return Parsed{}, err
 	}
@@ -66,15 +66,15 @@ func Parse(text string, scope Scope) (Parsed, error) {
 }
 
 // unaddress drops the command's or the bot's own name and a leading slash.
-func unaddress(words []string) []string {
+func unaddress(words []word) []word {
 	for len(words) > 0 {
-		w := strings.TrimLeft(words[0], "/@")
+		w := strings.TrimLeft(words[0].text, "/@")
 		switch strings.ToLower(w) {
 		case "", "ipub", "ipublish":
 			words = words[1:]
 			continue
 		}
-		return append([]string{w}, words[1:]...)
+		return append([]word{{text: w}}, words[1:]...)
 	}
 	return nil
 }
@@ -91,14 +91,15 @@ func verbOf(word string) (grammar, error) {
 }
 
 // arguments reads the words after the verb and its flags.
-func arguments(g grammar, p Parsed, words []string, scope Scope) (Parsed, error) {
+func arguments(g grammar, p Parsed, in []word, scope Scope) (Parsed, error) {
+	words := texts(in)
 	switch {
 	case g.verb == VerbHelp:
 		return helpTopic(p, words)
 	case g.verb == VerbAbandon:
 		return abandonment(g, p, words)
 	case g.verb == VerbLock:
-		return locking(g, p, words, scope)
+		return locking(g, p, in, scope)
 	case g.id && len(words) == 1 && looksLikeID(words[0]):
 		return withID(p, words[0])
 	case g.places == placeNone && len(words) > 0:
@@ -203,12 +204,12 @@ func hexWord(w string) bool {
 }
 
 // flags takes the flags out of the words.
-func flags(g grammar, words []string) (Parsed, []string, error) {
+func flags(g grammar, words []word) (Parsed, []word, error) {
 	p := Parsed{Verb: g.verb}
 	if g.limit {
 		p.Limit = defaultLimit
 	}
-	var rest []string
+	var rest []word
 	for i := 0; i < len(words); i++ {
 		if !isFlag(g, words[i], i) {
 			rest = append(rest, words[i])
@@ -225,31 +226,32 @@ func flags(g grammar, words []string) (Parsed, []string, error) {
 
 // isFlag reports whether the word in that place begins with a dash and is not
 // part of a reason.
-func isFlag(g grammar, word string, at int) bool {
+func isFlag(g grammar, w word, at int) bool {
 	switch g.verb {
 	case VerbAbandon:
-		return at == 0 && strings.HasPrefix(word, "-")
+		return at == 0 && strings.HasPrefix(w.text, "-")
 	case VerbLock:
-		return strings.HasPrefix(word, "--") && !strings.Contains(word, " ")
+		return strings.HasPrefix(w.text, "--") && !w.quoted
 	}
-	return strings.HasPrefix(word, "-")
+	return strings.HasPrefix(w.text, "-")
 }
 
 // flag reads the flag at the head of words and says how many words it took.
-func (p *Parsed) flag(g grammar, words []string) (used int, err error) {
-	name, value, inline := strings.Cut(strings.TrimLeft(words[0], "-"), "=")
+func (p *Parsed) flag(g grammar, words []word) (used int, err error) {
+	name, value, inline := strings.Cut(strings.TrimLeft(words[0].text, "-"), "=")
 	name = strings.ToLower(name)
 	if d := strings.TrimPrefix(name, "n"); d != "" && d != name && looksLikeID(d) && !inline {
 		name, value, inline = "n", d, true
 	}
 	used = 1
+	bare := false
 	if !inline && len(words) > 1 {
-		value, used = words[1], 2
+		value, bare, used = words[1].text, !words[1].quoted, 2
 	}
 	switch {
 	case name == "force" && g.force:
 		p.Force = strings.TrimSpace(value)
-		if p.Force == "" || !inline && strings.HasPrefix(value, "-") {
+		if p.Force == "" || bare && strings.HasPrefix(value, "-") {
 			return 0, invalid("say why it must be forced: --force \"why\"")
 		}
 		return used, nil
@@ -257,7 +259,7 @@ func (p *Parsed) flag(g grammar, words []string) (used int, err error) {
 		p.Limit, err = limit(value)
 		return used, err
 	}
-	return 0, invalid("%s has no flag %q: %s", g.verb, hostile.Line(words[0], 40), g.usage())
+	return 0, invalid("%s has no flag %q: %s", g.verb, hostile.Line(words[0].text, 40), g.usage())
 }
 
 func limit(value string) (int, error) {

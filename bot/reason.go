@@ -19,7 +19,7 @@ const (
 
 // locking reads the environment, the reason and the time of a lock. A reason in
 // quotation marks may stand anywhere; else it is what follows the names.
-func locking(g grammar, p Parsed, words []string, scope Scope) (Parsed, error) {
+func locking(g grammar, p Parsed, words []word, scope Scope) (Parsed, error) {
 	words, lasts, err := cutFor(words)
 	if err != nil {
 		return p, err
@@ -35,7 +35,7 @@ func locking(g grammar, p Parsed, words []string, scope Scope) (Parsed, error) {
 }
 
 // reason takes the names among the words and gives the rest as the reason.
-func (p *placement) reason(words []string) (string, error) {
+func (p *placement) reason(words []word) (string, error) {
 	rest, err := p.named(words)
 	if err != nil {
 		return "", err
@@ -52,16 +52,16 @@ func (p *placement) reason(words []string) (string, error) {
 }
 
 // named takes the names of the environment, and gives the other words.
-func (p *placement) named(words []string) (rest []string, err error) {
-	if i := slices.IndexFunc(words, quoted); i >= 0 {
+func (p *placement) named(words []word) (rest []string, err error) {
+	if i := p.quotedReason(words); i >= 0 {
 		for _, w := range slices.Concat(words[:i], words[i+1:]) {
-			if err := p.take(w); err != nil {
+			if err := p.take(w.text); err != nil {
 				return nil, err
 			}
 		}
-		return words[i : i+1], nil
+		return []string{words[i].text}, nil
 	}
-	for rest = words; len(rest) > 0 && p.isPlace(rest[0]); rest = rest[1:] {
+	for rest = texts(words); len(rest) > 0 && p.isPlace(rest[0]); rest = rest[1:] {
 		if err := p.take(rest[0]); err != nil {
 			return nil, err
 		}
@@ -69,8 +69,31 @@ func (p *placement) named(words []string) (rest []string, err error) {
 	return rest, p.unclear(rest)
 }
 
-// quoted reports whether a word was certainly written in quotation marks.
-func quoted(word string) bool { return strings.Contains(word, " ") }
+// quotedReason finds the reason among words in quotation marks: the first that
+// holds a space, else the first that is no name, else the last; -1 for none, and
+// where the reason goes on behind the mark: lock shop production "login" is slow.
+func (p *placement) quotedReason(words []word) int {
+	at, name := -1, true
+	for i, w := range words {
+		switch {
+		case !w.quoted:
+		case strings.Contains(w.text, " "):
+			return i
+		case name:
+			at, name = i, p.isPlace(w.text)
+		}
+	}
+	if at >= 0 && at+1 < len(words) && p.isProse(words[at+1].text) {
+		return -1
+	}
+	return at
+}
+
+// isProse reports whether a word is no name, and none that is misspelt.
+func (p *placement) isProse(w string) bool {
+	_, near := nearest(w, p.openNames(), strictSlack(w))
+	return !near && !p.isPlace(w)
+}
 
 // unclear refuses a reason without quotation marks that may begin with a
 // misspelt name, or that holds a time that is not at its end.
@@ -92,22 +115,22 @@ func (p *placement) unclear(words []string) error {
 	return nil
 }
 
-func isFor(word string) bool { return strings.EqualFold(word, "for") }
+func isFor(w string) bool { return strings.EqualFold(w, "for") }
 
 // cutFor takes "for 2h", or "for 2 hours", off the end.
-func cutFor(words []string) (rest []string, lasts deploy.Duration, err error) {
-	n := len(words)
+func cutFor(in []word) (rest []word, lasts deploy.Duration, err error) {
+	words, n := texts(in), len(in)
 	switch {
-	case n > 0 && isFor(words[n-1]):
+	case n > 0 && isFor(words[n-1]) && !in[n-1].quoted:
 		return nil, 0, invalid("something is missing after \"for\": write it like for 30m, for 2h, for 1h30m or for 2d")
 	case n > 1 && isFor(words[n-2]) && numeric(words[n-1]):
 		lasts, err = lasting(words[n-1])
-		return words[:n-2], lasts, err
+		return in[:n-2], lasts, err
 	case n > 2 && isFor(words[n-3]) && numeric(words[n-2]) && unitOf(words[n-1]) > 0:
 		lasts, err = lasting(words[n-2] + words[n-1])
-		return words[:n-3], lasts, err
+		return in[:n-3], lasts, err
 	}
-	return words, 0, nil
+	return in, 0, nil
 }
 
 // numeric reports whether a word begins as a number does.

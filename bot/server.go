@@ -28,6 +28,7 @@ const (
 	maxBacklog    = 32       // slow answers waiting for a worker
 	waitForTurn   = 2 * time.Second
 	slowAnswer    = 2 * time.Minute
+	lastAnswers   = 5 * time.Second // for all that wait when the server stops
 	answerTimeout = 30 * time.Second
 	lingering     = time.Second // for the rest of a body that is not read
 )
@@ -53,6 +54,8 @@ type Server struct {
 	local   *gate // all of the unix socket
 	streams *streams
 	later   chan func(context.Context)
+
+	languages translations
 }
 
 // NewServer returns a server. Slow answers and socket transports need Run.

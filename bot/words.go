@@ -7,9 +7,9 @@ import (
 // split cuts normalised text into words. A quote opens at the start of a word or
 // right after "=", so that an apostrophe within a word is just a letter.
 // Typographic quotes count as quotes; within double quotes \" and \\ are plain.
-func split(text string) ([]string, error) {
+func split(text string) ([]word, error) {
 	s := splitter{in: []rune(text)}
-	var words []string
+	var words []word
 	for s.skipSpaces() {
 		w, err := s.word()
 		if err != nil {
@@ -18,6 +18,20 @@ func split(text string) ([]string, error) {
 		words = append(words, w)
 	}
 	return words, nil
+}
+
+// word is one word of a command.
+type word struct {
+	text   string
+	quoted bool // it begins with a quotation mark, or holds a space
+}
+
+func texts(words []word) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = w.text
+	}
+	return out
 }
 
 type splitter struct {
@@ -32,15 +46,15 @@ func (s *splitter) skipSpaces() (more bool) {
 	return s.pos < len(s.in)
 }
 
-func (s *splitter) word() (string, error) {
+func (s *splitter) word() (word, error) {
 	var b strings.Builder
-	opens := true
+	opens, marked := true, isQuote(s.in[s.pos])
 	for s.pos < len(s.in) && s.in[s.pos] != ' ' {
 		r := s.in[s.pos]
 		if opens && isQuote(r) {
 			text, err := s.quoted()
 			if err != nil {
-				return "", err
+				return word{}, err
 			}
 			b.WriteString(text)
 			opens = false
@@ -50,7 +64,8 @@ func (s *splitter) word() (string, error) {
 		s.pos++
 		opens = r == '='
 	}
-	return b.String(), nil
+	text := b.String()
+	return word{text: text, quoted: marked || strings.Contains(text, " ")}, nil
 }
 
 func (s *splitter) quoted() (string, error) {
@@ -117,9 +132,21 @@ func Join(words []string) string {
 }
 
 func quote(w string) string {
-	plain := w != "" && !strings.ContainsFunc(w, func(r rune) bool { return normalRune(r) == ' ' || isQuote(normalRune(r)) })
-	if plain {
+	if w != "" && !opensQuote(Normalize(w)) {
 		return w
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(w) + `"`
+}
+
+// opensQuote reports whether a word is read differently without quotation marks
+// around it.
+func opensQuote(w string) bool {
+	before := '='
+	for _, r := range w {
+		if r == ' ' || before == '=' && isQuote(r) {
+			return true
+		}
+		before = r
+	}
+	return false
 }

@@ -38,7 +38,8 @@ func noTexts() []string {
 		[]string{"include %s;", "%s http://%s;", "proxy_pass http://%s;"},       // nginx's configuration
 		[]string{"%s: %w in PATH", "%w than %s", "%w for %s", "nothing to do:"}, // parts of other texts
 		[]string{"internal error", "dingtalk stream", "this attempt has had its connection", "an envelope without a command", "the payload is not an object"}, // lines of the log
-		[]string{"host, upstream, include, server_params, extra, generation_listen, test, reload, pid, reload_timeout"},                                  // keys of the configuration
+		[]string{"host, upstream, include, server_params, extra, generation_listen, test, reload, pid, reload_timeout"},                                       // keys of the configuration
+		[]string{"no such record", "stat %s: %w", "%s %s event %d", "an event %q cannot be appended", "the limit must be at least 1"},                         // of the store: compared, named, or told at the start only
 		[]string{"redirected to another host"}, // an error to compare, told by source.verdict
 		[]string{"balancer proxy %s", "look for", "verify route", "observe route", "open balancer", "ask proxy", "read route", "start proxy", "await proxy", "find route", "sign in", "take command", "read command"}, // operations within others: the log tells them
 		[]string{`[APP] [REF] [to ENV] [--force "why"]`, `[APP] [ENV] [to RELEASE] [--force "why"]`, `#ID "why"`, `[APP] [ENV] "reason" [for 2h]`, "shop production"},                                                 // what to type

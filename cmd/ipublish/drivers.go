@@ -17,6 +17,7 @@ import (
 	"ipublish/bot/githook/gitee"
 	"ipublish/bot/githook/github"
 	"ipublish/bot/githook/gitlab"
+	"ipublish/bot/phrase"
 	"ipublish/cmd/config"
 	"ipublish/deploy"
 	"ipublish/deployer"
@@ -89,7 +90,7 @@ func openSlack(c *config.Config, log *slog.Logger) (bot.Chat, error) {
 	}
 	return slack.New(slack.Config{
 		Transport: c.Slack.Transport, SigningSecret: c.Slack.SigningSecret, BotToken: c.Slack.BotToken, AppToken: c.Slack.AppToken,
-		Command: c.Slack.Command, APIURL: c.Slack.APIURL, Log: log,
+		Command: c.Slack.Command, APIURL: c.Slack.APIURL, Log: log, Translate: translation(c.Slack.Language),
 	})
 }
 
@@ -103,8 +104,16 @@ func openDingTalk(c *config.Config, log *slog.Logger) (bot.Chat, error) {
 		robots[name] = dingtalk.Webhook{URL: w.URL, Secret: w.Secret, Keyword: w.Keyword}
 	}
 	return dingtalk.New(dingtalk.Config{
-		Transport: d.Transport, ClientID: d.ClientID, ClientSecret: d.ClientSecret, RobotCode: d.RobotCode, APIURL: d.APIURL, Webhooks: robots, Log: log,
+		Transport: d.Transport, ClientID: d.ClientID, ClientSecret: d.ClientSecret, RobotCode: d.RobotCode, APIURL: d.APIURL, Webhooks: robots, Log: log, Translate: translation(d.Language),
 	})
+}
+
+// translation is for what a chat's driver says by itself; nil: English.
+func translation(language string) func(string) string {
+	if language != "zh" {
+		return nil
+	}
+	return phrase.Chinese().Text
 }
 
 // drivers opens what plans and the configuration name. Hosts are kept open:

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/alecthomas/kong"
 	"github.com/goccy/go-yaml"
 	slackapi "github.com/slack-go/slack"
 )
@@ -19,19 +18,8 @@ func settingUp(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	m := &Main{Stdout: &out, Stderr: &errs}
-	var c struct {
-		Slack    slackCommand    `cmd:""`
-		DingTalk dingtalkCommand `cmd:"" name:"dingtalk"`
-	}
-	parser, err := kong.New(&c, kong.Writers(&out, &errs), kong.Bind(m))
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := parser.Parse(args)
-	if err != nil {
-		return exitUsage, out.String(), err.Error()
-	}
-	return m.exit(k.Run()), out.String(), errs.String()
+	code = m.Run(t.Context(), args)
+	return code, out.String(), errs.String()
 }
 
 // manifest decodes a manifest as strictly as Slack reads it.

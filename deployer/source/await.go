@@ -26,6 +26,7 @@ const (
 	noChecksum
 	noAnswer // the connection failed
 	busy     // the server says that it cannot answer now
+	barred   // 403, which storages also say of a missing file
 	doubted  // checksum and file do not fit: CI may be writing them
 )
 
@@ -33,6 +34,8 @@ const (
 type notYet struct {
 	reason reason
 	at     *url.URL
+	from   *url.URL      // who answered, after redirects; nil: at
+	begun  bool          // the answer had begun to come
 	text   string        // what the server or the connection said
 	after  time.Duration // what the server asks for; 0: nothing
 	final  error         // of doubted: the failure if it happens again
@@ -54,6 +57,8 @@ func (n *notYet) line(name, commit, spent, wait string) string {
 		return fmt.Sprintf("waiting for CI: no whole answer from %s, trying again: %s (%s of %s)", n.at.Host, n.text, spent, wait)
 	case busy:
 		return fmt.Sprintf("waiting for CI: %s answers %s, trying again (%s of %s)", n.at.Host, n.text, spent, wait)
+	case barred:
+		return fmt.Sprintf("waiting for CI: %s answers %s, perhaps because %s of %s is not there yet (%s of %s)", n.from.Host, n.text, name, commit, spent, wait)
 	case doubted:
 		return fmt.Sprintf("waiting for CI: %s of %s and its checksum do not fit, downloading both once more (%s of %s)", name, commit, spent, wait)
 	}
@@ -71,21 +76,22 @@ func (d *delivery) await(ctx context.Context) (kept, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, d.wait)
 	defer cancel()
-	last := &notYet{reason: noArtifact, at: d.artifact}
+	var last *notYet
 	for pause := firstPause; ; pause = min(pause*3/2, longestPause) {
 		got, err := d.poll(ctx)
 		var again *notYet
+		isAgain := errors.As(err, &again)
 		switch {
 		case err == nil:
 			return got, nil
 		case ctx.Err() != nil:
-			return kept{}, d.late(&notYet{reason: noAnswer, at: d.artifact, text: "the download was not finished", final: last.final, err: err})
-		case !errors.As(err, &again):
+			return kept{}, d.late(d.cut(last, again, err))
+		case !isAgain:
 			return kept{}, err
-		case again.final != nil && last.final != nil:
+		case again.final != nil && last != nil && last.final != nil:
 			return kept{}, again.final
 		}
-		if again.final == nil {
+		if again.final == nil && last != nil {
 			again.final = last.final // a second doubt is a failure, whatever comes between
 		}
 		last = again
@@ -94,6 +100,15 @@ func (d *delivery) await(ctx context.Context) (kept, error) {
 			return kept{}, d.late(last)
 		}
 	}
+}
+
+// cut is what to say of a poll that the end of the waiting cut off: the answer
+// before it, unless a download was under way.
+func (d *delivery) cut(last, poll *notYet, err error) *notYet {
+	if last != nil && (last.final != nil || poll != nil && !poll.begun) {
+		return last
+	}
+	return &notYet{reason: noAnswer, at: d.artifact, text: "the download was not finished", err: err}
 }
 
 // rest waits; false: ctx ended first.
@@ -119,6 +134,12 @@ func (d *delivery) late(n *notYet) error {
 		return d.fault(deploy.CodeTimeout, n.err, "%s could not be downloaded within %s, because there was no whole answer: %s; check that the bot's machine reaches %s, then deploy again", at, wait, n.text, n.at.Host)
 	case busy:
 		return d.fault(deploy.CodeTimeout, n.err, "%s could not be downloaded within %s, because %s answers %s: deploy again when it works", at, wait, n.at.Host, n.text)
+	}
+	if n.reason == barred && sameOrigin(n.from, d.artifact) {
+		return d.fault(deploy.CodeTimeout, n.err, "%s answered %s for %s: either CI did not deliver it, so look at the CI job of %s, or it may not be read: check build.headers, and that they may read there", at, n.text, wait, commit)
+	}
+	if n.reason == barred {
+		return d.fault(deploy.CodeTimeout, n.err, "%s answered %s to the download of %s for %s: either CI did not deliver it, so look at the CI job of %s, or it may not be read without build.headers, which are sent to the host of build.artifact_url only: configure an address that needs no redirect to another host", n.from.Host, n.text, at, wait, commit)
 	}
 	return d.fault(deploy.CodeTimeout, n.err, "CI did not deliver %s within %s: look at the CI job of %s and deploy again when the file is there, or raise build.wait if CI needs longer", at, wait, commit)
 }

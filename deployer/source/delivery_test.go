@@ -32,12 +32,12 @@ func TestTheArtifactOfCIIsWaitedForAndKept(t *testing.T) {
 		case 4:
 			w.WriteHeader(http.StatusBadGateway)
 		default:
-			say(w, "the war")
+			say(w, theWar)
 		}
 	}, func(c *ci) {
 		began := time.Now()
 		got, err := c.build()
-		c.wantKept(got, err, "the war")
+		c.wantKept(got, err, theWar)
 		if took := time.Since(began); took != 2*time.Second+3*time.Second+4500*time.Millisecond+6750*time.Millisecond {
 			t.Errorf("four pauses took %s", took)
 		}
@@ -56,11 +56,11 @@ waiting for CI: nexus.test answers 502 Bad Gateway, trying again (10s of 20m)`
 }
 
 func TestTheSameArtifactOfCIIsNotDownloadedAgain(t *testing.T) {
-	withCI(t, Options{}, func(_ *ci, _ int, w http.ResponseWriter, _ *http.Request) { say(w, "the war") }, func(c *ci) {
+	withCI(t, Options{}, func(_ *ci, _ int, w http.ResponseWriter, _ *http.Request) { say(w, theWar) }, func(c *ci) {
 		first, err := c.build()
-		c.wantKept(first, err, "the war")
+		c.wantKept(first, err, theWar)
 		second, err := c.build()
-		c.wantKept(second, err, "the war")
+		c.wantKept(second, err, theWar)
 		if second != first || len(c.requests()) != 1 {
 			t.Errorf("%+v, then %+v, with %d requests", first, second, len(c.requests()))
 		}
@@ -112,12 +112,12 @@ func TestAServerThatAsksForPatienceGetsIt(t *testing.T) {
 			w.Header().Set("Retry-After", "-5")
 			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
-			say(w, "the war")
+			say(w, theWar)
 		}
 	}, func(c *ci) {
 		began := time.Now()
 		got, err := c.build()
-		c.wantKept(got, err, "the war")
+		c.wantKept(got, err, theWar)
 		if took := time.Since(began); took < 154*time.Second || took > 155*time.Second {
 			t.Errorf("it took %s", took)
 		}
@@ -130,7 +130,6 @@ func TestAnAnswerThatWaitingCannotChangeEndsItAtOnce(t *testing.T) {
 		part string
 	}{
 		http.StatusUnauthorized: {deploy.CodeRefused, "wants credentials (it answers 401 Unauthorized): put them in build.headers"},
-		http.StatusForbidden:    {deploy.CodeRefused, "wants credentials (it answers 403 Forbidden)"},
 		http.StatusGone:         {deploy.CodeFailed, "the server answers 410 Gone"},
 		http.StatusBadRequest:   {deploy.CodeFailed, "the server answers 400 Bad Request"},
 		http.StatusNoContent:    {deploy.CodeFailed, "the server answers 204 No Content"},
@@ -151,10 +150,10 @@ func TestABrokenOrSilentDownloadIsTriedAgain(t *testing.T) {
 	withCI(t, Options{}, func(_ *ci, n int, w http.ResponseWriter, r *http.Request) {
 		switch n {
 		case 1: // cut
-			w.Header().Set("Content-Length", "7")
-			say(w, "the")
+			w.Header().Set("Content-Length", "11")
+			say(w, theWar[:6])
 		case 2: // silent within the body
-			say(w, "the")
+			say(w, theWar[:6])
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		case 3: // silent before the answer
@@ -162,7 +161,7 @@ func TestABrokenOrSilentDownloadIsTriedAgain(t *testing.T) {
 		case 4: // a connection that is dropped
 			panic(http.ErrAbortHandler)
 		case 5: // slow, but never silent for long
-			for _, b := range []string{"th", "e ", "war"} {
+			for _, b := range []string{theWar[:3], theWar[3:8], theWar[8:]} {
 				say(w, b)
 				w.(http.Flusher).Flush()
 				<-time.After(50 * time.Second)
@@ -170,7 +169,7 @@ func TestABrokenOrSilentDownloadIsTriedAgain(t *testing.T) {
 		}
 	}, func(c *ci) {
 		got, err := c.build()
-		c.wantKept(got, err, "the war")
+		c.wantKept(got, err, theWar)
 		told := c.said.String()
 		if strings.Count(told, "no whole answer from nexus.test, trying again: the connection broke") != 1 ||
 			strings.Count(told, "trying again: nothing came for a minute") != 2 || len(c.requests()) != 5 {
@@ -182,7 +181,7 @@ func TestABrokenOrSilentDownloadIsTriedAgain(t *testing.T) {
 func TestADownloadThatIsStillRunningWhenTheWaitingEndsIsNotKept(t *testing.T) {
 	withCI(t, Options{}, func(_ *ci, _ int, w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
-			say(w, "x")
+			say(w, theWar)
 			w.(http.Flusher).Flush()
 			<-time.After(10 * time.Second)
 		}
@@ -200,7 +199,7 @@ func TestADownloadBeyondTheBoundIsRefused(t *testing.T) {
 				w.Header().Set("Content-Length", length)
 			}
 			for r.Context().Err() == nil {
-				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
+				if _, err := w.Write([]byte(theWar + strings.Repeat(" ", 1<<10))); err != nil {
 					return
 				}
 			}
@@ -244,7 +243,7 @@ func withSums(t *testing.T, sum func(n int) string, test func(c *ci)) {
 	n := 0
 	withCI(t, Options{}, func(_ *ci, _ int, w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(r.URL.Path, "/sum") {
-			say(w, "the war")
+			say(w, theWar)
 			return
 		}
 		n++
@@ -275,10 +274,10 @@ func TestTheChecksumIsWaitedForWithoutDownloadingTheArtifactMeanwhile(t *testing
 		if n < 4 {
 			return ""
 		}
-		return strings.ToUpper(sumOf("the war")) + "  shop.war\n"
+		return strings.ToUpper(sumOf(theWar)) + "  shop.war\n"
 	}, func(c *ci) {
 		got, err := c.build()
-		c.wantKept(got, err, "the war")
+		c.wantKept(got, err, theWar)
 		if !strings.Contains(c.said.String(), "waiting for CI: the checksum of shop.war of 4f2a91c is not there yet (2s of 20m)") {
 			t.Errorf("told: %s", c.said)
 		}
@@ -289,7 +288,7 @@ func TestTheChecksumIsWaitedForWithoutDownloadingTheArtifactMeanwhile(t *testing
 func TestAWrongChecksumIsDoubtedOnceAndThenAFailure(t *testing.T) {
 	withSums(t, func(int) string { return sumOf("another") }, func(c *ci) {
 		_, err := c.build()
-		wantCode(t, err, deploy.CodeFailed, "it is "+sumOf("the war"), "should be "+sumOf("another"), "http://nexus.test/sum/4f2a91c")
+		wantCode(t, err, deploy.CodeFailed, "it is "+sumOf(theWar), "should be "+sumOf("another"), "http://nexus.test/sum/4f2a91c")
 		c.wantRequests(2, 2)
 		if !strings.Contains(c.said.String(), "its checksum do not fit, downloading both once more") {
 			t.Errorf("told: %s", c.said)
@@ -299,9 +298,11 @@ func TestAWrongChecksumIsDoubtedOnceAndThenAFailure(t *testing.T) {
 }
 
 func TestAnArtifactThatCIWasReplacingIsTakenWithItsNewChecksum(t *testing.T) {
-	withSums(t, func(n int) string { return sumOf(map[bool]string{true: "the old war", false: "the war"}[n == 1]) }, func(c *ci) {
+	withSums(t, func(n int) string {
+		return sumOf(map[bool]string{true: theWar + " of yesterday", false: theWar}[n == 1])
+	}, func(c *ci) {
 		got, err := c.build()
-		c.wantKept(got, err, "the war")
+		c.wantKept(got, err, theWar)
 		c.wantRequests(2, 2)
 	})
 }
@@ -315,7 +316,7 @@ func TestASecondDoubtIsAFailureWhateverCameBetween(t *testing.T) {
 }
 
 func TestATextThatIsNoChecksumIsSaidToBeNone(t *testing.T) {
-	for _, text := range []string{"<html>", "sha256:" + sumOf("x"), sumOf("x")[:63], sumOf("x") + "0", strings.Repeat(" ", maxChecksum) + sumOf("the war"), " "} {
+	for _, text := range []string{"<html>", "sha256:" + sumOf("x"), sumOf("x")[:63], sumOf("x") + "0", strings.Repeat(" ", maxChecksum) + sumOf(theWar), " "} {
 		withSums(t, func(int) string { return text }, func(c *ci) {
 			_, err := c.build()
 			wantCode(t, err, deploy.CodeFailed, "http://nexus.test/sum/4f2a91c is no checksum", "64 hex digits")

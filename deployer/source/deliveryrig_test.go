@@ -69,6 +69,9 @@ type ci struct {
 	asked []*http.Request
 }
 
+// theWar begins as an archive does.
+const theWar = "PK\x03\x04the war"
+
 const artifactURL = "http://nexus.test/shop/{commit}/shop.war"
 
 // withCI runs a test in a bubble. answer gets each request and its number, from 1.

@@ -1,11 +1,14 @@
 package source
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +21,7 @@ const (
 	stallLimit  = time.Minute // without a byte: then it is tried again
 	maxChecksum = 64 << 10    // bytes of the text at sha256_url
 	maxPatience = 24 * time.Hour
+	soonAgain   = time.Minute // at most, between two looks for what is not there yet
 )
 
 var errStalled = errors.New("nothing came for a minute")
@@ -75,12 +79,14 @@ func (r *watched) Read(b []byte) (int, error) {
 	n, err := r.from.Read(b)
 	r.watch.Stop()
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = unanswered(r.ctx, r.at, err)
+		broken := unanswered(r.ctx, r.at, err)
+		broken.begun = true
+		err = broken
 	}
 	return n, err
 }
 
-func unanswered(ctx context.Context, at *url.URL, err error) error {
+func unanswered(ctx context.Context, at *url.URL, err error) *notYet {
 	if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
 		err = cause
 	}
@@ -98,12 +104,14 @@ func (d *delivery) verdict(at *url.URL, res *http.Response) error {
 	case code == http.StatusOK:
 		return nil
 	case code == http.StatusNotFound, code == http.StatusConflict, code == http.StatusTooEarly:
-		n := &notYet{reason: noArtifact, at: at, after: patience(res)}
+		n := &notYet{reason: noArtifact, at: at, after: min(patience(res), soonAgain)}
 		if at == d.checksum {
 			n.reason = noChecksum
 		}
 		return n
-	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+	case code == http.StatusForbidden:
+		return &notYet{reason: barred, at: at, from: res.Request.URL, text: status, after: min(patience(res), soonAgain)}
+	case code == http.StatusUnauthorized:
 		return d.denied(at, res.Request.URL, status)
 	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
 		return &notYet{reason: busy, at: at, text: status, after: patience(res)}
@@ -154,7 +162,11 @@ func (d *delivery) store(ctx context.Context, res *http.Response, body io.Reader
 		return got, tooMuch("the artifact holds more than " + inBytes(limit))
 	}
 	write := func(out io.Writer) error {
-		n, err := io.Copy(out, &meter{ctx: ctx, from: io.LimitReader(body, limit+1), tell: d.tell})
+		content, err := d.archived(res, body)
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(out, &meter{ctx: ctx, from: io.LimitReader(content, limit+1), tell: d.tell})
 		if err == nil && n > limit {
 			return tooMuch("the artifact holds more than " + inBytes(limit))
 		}
@@ -169,4 +181,42 @@ func (d *delivery) store(ctx context.Context, res *http.Response, body io.Reader
 			shownURL(d.artifact), shownURL(d.checksum), sum, want)}
 	})
 	return got, err
+}
+
+// archived gives the body back if it begins as the artifact's name says: a login
+// page that is kept once would be the commit's artifact for good.
+func (d *delivery) archived(res *http.Response, body io.Reader) (io.Reader, error) {
+	marks := beginnings(d.name)
+	if len(marks) == 0 {
+		return body, nil
+	}
+	whole := bufio.NewReader(body)
+	head, err := whole.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	for _, mark := range marks {
+		if strings.HasPrefix(string(head), mark) {
+			return whole, nil
+		}
+	}
+	kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if err != nil {
+		kind = "-"
+	}
+	return nil, d.fault(deploy.CodeFailed, nil, "%s answered something that is no archive (%s): check build.headers and what CI uploads, then deploy again", shownURL(d.artifact), clip(kind, 60))
+}
+
+// beginnings are the first bytes of files with such a name; nil: any. A jar may
+// begin with a shell script that starts it.
+func beginnings(name string) []string {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".war", ".jar":
+		return []string{"PK\x03\x04", "PK\x05\x06", "#!"}
+	case ".zip", ".ear":
+		return []string{"PK\x03\x04", "PK\x05\x06"}
+	case ".gz", ".tgz":
+		return []string{"\x1f\x8b"}
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package source
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,15 +34,21 @@ func newOutput(tell func(string), log io.Writer, secrets []string) *output {
 	return &output{tell: tell, log: log, hide: hiding(secrets), last: time.Now()}
 }
 
-// hiding replaces every line of the secrets by ***.
+// hiding replaces every line of the secrets by ***; of one that begins with
+// another nothing is left.
 func hiding(secrets []string) *strings.Replacer {
-	var pairs []string
+	var hidden []string
 	for _, s := range secrets {
 		for line := range strings.SplitSeq(s, "\n") {
 			if line = strings.TrimSpace(line); len(line) >= shortestSecret {
-				pairs = append(pairs, line, "***")
+				hidden = append(hidden, line)
 			}
 		}
+	}
+	slices.SortFunc(hidden, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, line := range hidden {
+		pairs = append(pairs, line, "***")
 	}
 	return strings.NewReplacer(pairs...)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"ipublish/deploy"
 )
@@ -60,14 +61,14 @@ func TestAnArtifactIsDownloadedOverHTTPSWithTheHeaders(t *testing.T) {
 		case "/" + anyCommit + "/shop v1.war":
 			http.Redirect(w, r, "/moved?x=1", http.StatusTemporaryRedirect)
 		case "/moved":
-			say(w, "the war")
+			say(w, theWar)
 		case "/0000000.sha256":
-			say(w, sumOf("the war")+"  shop.war")
+			say(w, sumOf(theWar)+"  shop.war")
 		}
 	})
 	w, p, r := trusting(t, s, deploy.Build{ArtifactURL: s.URL + "/{commit}/shop%20v1.war", SHA256URL: s.URL + "/{short}.sha256"})
 	got, err := w.Build(within(t), p, r, nil)
-	if err != nil || got.SHA256 != sumOf("the war") || got.Name != "shop v1.war" {
+	if err != nil || got.SHA256 != sumOf(theWar) || got.Name != "shop v1.war" {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	if seen.String() != "canary+canary,canary+canary,canary+canary" {
@@ -80,9 +81,9 @@ func TestTheHeadersGoToNoOtherHost(t *testing.T) {
 	storage, atStorage := overTLS(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/signed":
-			say(w, "the war")
+			say(w, theWar)
 		case "/sum/" + anyCommit:
-			say(w, sumOf("the war"))
+			say(w, sumOf(theWar))
 		case "/back":
 			http.Redirect(w, r, nexus.URL+"/again", http.StatusFound)
 		case "/no":
@@ -91,13 +92,14 @@ func TestTheHeadersGoToNoOtherHost(t *testing.T) {
 	})
 	nexus, atNexus := overTLS(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/again" {
-			say(w, "the war")
+			say(w, theWar)
 			return
 		}
 		http.Redirect(w, r, storage.URL+"/"+strings.Split(r.URL.Path, "/")[1], http.StatusFound)
 	})
 	build := func(path string) (*Workshop, error) {
 		w, p, r := trusting(t, nexus, deploy.Build{ArtifactURL: nexus.URL + path + "/{commit}.war", SHA256URL: storage.URL + "/sum/{commit}"})
+		p.Build.Wait = deploy.Duration(5 * time.Second)
 		_, err := w.Build(within(t), p, r, nil)
 		return w, err
 	}
@@ -114,7 +116,7 @@ func TestTheHeadersGoToNoOtherHost(t *testing.T) {
 		t.Errorf("after a redirect there and back the headers were %q and %q", atNexus, atStorage)
 	}
 	_, err := build("/no")
-	wantCode(t, err, deploy.CodeRefused, strings.TrimPrefix(storage.URL, "https://")+" answers 403 Forbidden", "sent to the host of build.artifact_url only")
+	wantCode(t, err, deploy.CodeTimeout, strings.TrimPrefix(storage.URL, "https://")+" answered 403 Forbidden", "for 5s: either CI did not deliver it", "sent to the host of build.artifact_url only")
 	if strings.Contains(err.Error(), "canary") {
 		t.Errorf("the secret is told: %v", err)
 	}
@@ -152,7 +154,7 @@ func TestARedirectFromHTTPSLeadsToHTTPSOnly(t *testing.T) {
 }
 
 func TestAServerWhoseCertificateIsNotTrustedIsRefusedAtOnce(t *testing.T) {
-	s, seen := overTLS(t, func(w http.ResponseWriter, _ *http.Request) { say(w, "the war") })
+	s, seen := overTLS(t, func(w http.ResponseWriter, _ *http.Request) { say(w, theWar) })
 	w := open(t, Options{Roots: x509.NewCertPool()})
 	p := deploy.Settings{Build: deploy.Build{ArtifactURL: s.URL + "/{commit}.war"}}
 	_, err := w.Build(within(t), p, deploy.Release{App: "shop", Commit: deploy.Commit{SHA: anyCommit}, Recipe: "1"}, nil)

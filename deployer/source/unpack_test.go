@@ -103,7 +103,7 @@ func TestAnArchiveOfCIBecomesATree(t *testing.T) {
 
 func TestAnArchiveThatIsNoTarNameStaysAFile(t *testing.T) {
 	for _, name := range []string{"shop.zip", "shop.war", "tar", "shop.tar.xz"} {
-		delivered(t, Options{}, name, []byte("bytes"), func(_ *ci, r deploy.Release, err error) {
+		delivered(t, Options{}, name, []byte(theWar), func(_ *ci, r deploy.Release, err error) {
 			if err != nil || r.Kind != deploy.ArtifactFile || r.Name != name {
 				t.Errorf("%s: %+v, %v", name, r, err)
 			}
@@ -163,7 +163,7 @@ func TestADamagedOrTooLargeArchiveIsRefused(t *testing.T) {
 		"cut":            {"x.tar", good[:2000], Options{}, "not a whole tar archive"},
 		"cut and zipped": {"x.tgz", zipped(t, good)[:60], Options{}, "not a whole tar archive"},
 		"a wrong sum":    {"x.tgz", badSum, Options{}, "not a whole tar archive"},
-		"no gzip":        {"x.tgz", good, Options{}, "not a whole tar archive"},
+		"no gzip":        {"x.tgz", good, Options{}, "no archive"},
 		"a web page":     {"x.tar", []byte(strings.Repeat("<html>", 200)), Options{}, "not a whole tar archive"},
 		"many files":     {"x.tar", good, Options{MaxFiles: 1}, "more than 1 files"},
 		"a bomb":         {"x.tgz", bomb, Options{MaxBytes: 100 << 10}, "more than 100.0 KiB"},

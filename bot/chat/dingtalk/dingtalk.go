@@ -44,6 +44,10 @@ type Config struct {
 	Webhooks     map[string]Webhook `json:"webhooks"`
 	Now          func() time.Time   `json:"-"` // nil: time.Now
 	Log          *slog.Logger       `json:"-"` // of the stream's connection; nil: nothing is logged
+
+	// Translate says in the chat's language what the driver itself answers in
+	// English. It is called by several goroutines at once; nil: as it is.
+	Translate func(string) string `json:"-"`
 }
 
 // Webhook is one custom robot. Secret and Keyword are its security settings; at
@@ -92,6 +96,9 @@ func New(c Config) (*Chat, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Translate == nil {
+		c.Translate = func(text string) string { return text }
 	}
 	client := &http.Client{Timeout: callLimit, CheckRedirect: hostile.KeepOut}
 	return &Chat{

@@ -174,7 +174,7 @@ func (l *listener) robot(ctx context.Context, data string) (status int, afterwar
 }
 
 func (l *listener) tell(ctx context.Context, cmd deploy.Command, why error) {
-	err := l.chat.Reply(ctx, cmd, deploy.Message{Lines: []string{deploy.MessageOf(why)}})
+	err := l.chat.Reply(ctx, cmd, deploy.Message{Lines: []string{l.chat.config.Translate(deploy.MessageOf(why))}})
 	if err != nil && ctx.Err() == nil {
 		l.log.Warn("an answer could not be sent", "err", err)
 	}

@@ -87,7 +87,8 @@ func (s *stream) open(t testing.TB, p dingtalk.Pace, secret string) *dingtalk.Ch
 	t.Helper()
 	c, err := dingtalk.New(dingtalk.Config{
 		Transport: dingtalk.TransportStream, ClientID: s.ClientID, ClientSecret: secret, RobotCode: s.RobotCode, APIURL: s.URL, Now: s.Now,
-		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Translate: func(text string) string { return "说：" + text },
+		Log:       slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -101,7 +101,7 @@ func TestWhoSendsAPictureIsToldThatOnlyTextIsUnderstood(t *testing.T) {
 	s := listening(t, nil)
 	_, _ = s.Deliver(bottest.DingTalkCommand{MsgType: "picture"})
 	if _, err := s.WaitSent(soon(t), func(m bottest.DingTalkMessage) bool {
-		return m.Channel == "session" && strings.Contains(m.Text, "only text messages")
+		return m.Channel == "session" && strings.Contains(m.Text, "说：only text messages")
 	}); err != nil {
 		t.Error(err)
 	}

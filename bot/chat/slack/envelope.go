@@ -50,7 +50,7 @@ func fields(payload []byte) (url.Values, error) {
 // command that was taken is answered by its response_url, never here. One that
 // was not is never acknowledged as if it were: where the envelope takes a text
 // it is told so, else Slack is left to report it, and to deliver an event again.
-func respond(req socketmode.Request, read, taken error) (r socketmode.Response, ok bool) {
+func (c *Chat) respond(req socketmode.Request, read, taken error) (r socketmode.Response, ok bool) {
 	r.EnvelopeID = req.EnvelopeID
 	command := req.Type == socketmode.RequestTypeSlashCommands
 	switch {
@@ -59,9 +59,9 @@ func respond(req socketmode.Request, read, taken error) (r socketmode.Response, 
 	case !command || !req.AcceptsResponsePayload:
 		return r, false
 	case read != nil:
-		r.Payload = private(deploy.MessageOf(read))
+		r.Payload = private(c.translate(deploy.MessageOf(read)))
 	default:
-		r.Payload = private(notTaken)
+		r.Payload = private(c.translate(notTaken))
 	}
 	return r, true
 }

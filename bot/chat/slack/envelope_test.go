@@ -14,6 +14,7 @@ import (
 func TestAnEnvelopeIsNeverAcknowledgedAsTakenWhenItWasNot(t *testing.T) {
 	failed, foreign := errors.New("disk full"), nothing("not ours")
 	const command, event = socketmode.RequestTypeSlashCommands, socketmode.RequestTypeEventsAPI
+	chat := &Chat{translate: func(text string) string { return "说：" + text }}
 	for name, c := range map[string]struct {
 		kind        string
 		accepts     bool
@@ -31,9 +32,12 @@ func TestAnEnvelopeIsNeverAcknowledgedAsTakenWhenItWasNot(t *testing.T) {
 		"a foreign event":                      {event, false, foreign, foreign, true, false},
 		"a button":                             {socketmode.RequestTypeInteractive, true, foreign, foreign, true, false},
 	} {
-		r, ok := respond(socketmode.Request{Type: c.kind, EnvelopeID: "e1", AcceptsResponsePayload: c.accepts}, c.read, c.taken)
+		r, ok := chat.respond(socketmode.Request{Type: c.kind, EnvelopeID: "e1", AcceptsResponsePayload: c.accepts}, c.read, c.taken)
 		if ok != c.ack || (ok && r.Payload != nil) != c.speaks || r.EnvelopeID != "e1" {
 			t.Errorf("%s: acknowledged %v with %+v", name, ok, r)
+		}
+		if said, _ := r.Payload.(ephemeral); c.speaks && !strings.HasPrefix(said.Text, "说：") {
+			t.Errorf("%s: answered %+v, which is not in the chat's language", name, r.Payload)
 		}
 	}
 }

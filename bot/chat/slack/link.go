@@ -65,7 +65,7 @@ func (c *Chat) newLink(handle func(deploy.Command) error) *link {
 	o := &once{client: c.opener.client}
 	options := append([]slackapi.Option{slackapi.OptionAppLevelToken(c.opener.token), slackapi.OptionHTTPClient(o)}, c.opener.options...)
 	return &link{chat: c, once: o, handle: handle, client: socketmode.New(slackapi.New("", options...),
-		socketmode.OptionPingInterval(c.pace.Silence),
+		socketmode.OptionPingInterval(c.pace.silence),
 		socketmode.OptionReadLimit(mostEnvelope),
 		socketmode.OptionLog(log.New(io.Discard, "", 0)),
 		socketmode.OptionDialer(&websocket.Dialer{Proxy: http.ProxyFromEnvironment, HandshakeTimeout: callLimit, WriteBufferSize: ackBuffer}),
@@ -176,7 +176,7 @@ func (l *link) deliver(ctx context.Context, req socketmode.Request) {
 	if taken != nil && deploy.CodeOf(err) != deploy.CodeNotFound {
 		l.chat.log.Warn("a command of slack's socket was not taken", "by", cmd.User.ID, "err", taken)
 	}
-	response, ok := respond(req, err, taken)
+	response, ok := l.chat.respond(req, err, taken)
 	if !ok {
 		return
 	}

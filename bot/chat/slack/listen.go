@@ -11,29 +11,16 @@ import (
 	"ipublish/deploy"
 )
 
-// Pace is how patient the socket transport is. A zero field has its default.
-type Pace struct {
-	// Silence is how long Slack may send no ping before the connection is given
-	// up, which then happens within twice that; default 30 s.
-	Silence time.Duration
-	// FirstPause is the pause after the first failure in a row, doubled with each
-	// further one up to MaxPause; all are shortened at random by up to half.
-	// Defaults 1 s and 60 s.
-	FirstPause, MaxPause time.Duration
-	// Stable is how long a connection must have stood to be opened again at once,
-	// as after Slack's hourly refresh, and to start the pauses anew; default 1 min.
-	Stable time.Duration
+// pace is how patient the socket transport is.
+type pace struct {
+	silence     time.Duration // without a ping of Slack the connection is given up within twice that
+	first, most time.Duration // pauses after failures in a row, doubled, shortened at random by up to half
+	stable      time.Duration // a connection that stood so long is opened again at once, as after Slack's hourly refresh
 }
 
-func (p Pace) filled() Pace {
-	for field, otherwise := range map[*time.Duration]time.Duration{
-		&p.Silence: 30 * time.Second, &p.FirstPause: time.Second, &p.MaxPause: time.Minute, &p.Stable: time.Minute,
-	} {
-		if *field <= 0 {
-			*field = otherwise
-		}
-	}
-	return p
+// steady is the pace of a real connection.
+func steady() pace {
+	return pace{silence: 30 * time.Second, first: time.Second, most: time.Minute, stable: time.Minute}
 }
 
 // Listen implements bot.Chat. With the http transport it only waits for ctx.
@@ -71,12 +58,12 @@ type pauses struct {
 }
 
 // after tells how long to wait before the next connection.
-func (p *pauses) after(e ending, pace Pace) time.Duration {
-	if e.stood >= pace.Stable {
+func (p *pauses) after(e ending, pace pace) time.Duration {
+	if e.stood >= pace.stable {
 		p.failures = 0
 		return 0
 	}
-	full := min(pace.FirstPause<<min(p.failures, 16), pace.MaxPause)
+	full := min(pace.first<<min(p.failures, 16), pace.most)
 	p.failures++
 	wait := full/2 + rand.N(full/2+1)
 	var limited *bot.Throttled
@@ -92,7 +79,7 @@ func (c *Chat) tell(e ending, wait time.Duration) {
 	switch {
 	case deploy.CodeOf(e.err) == deploy.CodeRefused:
 		level = slog.LevelError
-	case e.stood >= c.pace.Stable:
+	case e.stood >= c.pace.stable:
 		level = slog.LevelInfo
 	}
 	args := []any{"stood", e.stood.Round(time.Millisecond), "again_in", wait.Round(time.Millisecond)}

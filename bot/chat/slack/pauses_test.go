@@ -8,7 +8,7 @@ import (
 )
 
 func TestPausesGrowFromOneSecondToOneMinuteAndAreJittered(t *testing.T) {
-	pace := Pace{}.filled()
+	pace := steady()
 	var p pauses
 	most := time.Second
 	for range 20 {
@@ -27,7 +27,7 @@ func TestPausesGrowFromOneSecondToOneMinuteAndAreJittered(t *testing.T) {
 }
 
 func TestAConnectionThatStoodAMinuteIsOpenedAgainAtOnceAndStartsPausesAnew(t *testing.T) {
-	pace := Pace{}.filled()
+	pace := steady()
 	var p pauses
 	for range 8 {
 		p.after(ending{stood: 59 * time.Second}, pace)
@@ -43,7 +43,7 @@ func TestAConnectionThatStoodAMinuteIsOpenedAgainAtOnceAndStartsPausesAnew(t *te
 func TestSlacksRetryAfterIsWaitedForHoweverLong(t *testing.T) {
 	e := ending{err: unopened("unavailable", &bot.Throttled{After: 5 * time.Minute}, "wait")}
 	var p pauses
-	if wait := p.after(e, Pace{}.filled()); wait != 5*time.Minute {
+	if wait := p.after(e, steady()); wait != 5*time.Minute {
 		t.Errorf("waits %s", wait)
 	}
 }

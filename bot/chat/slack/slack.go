@@ -46,7 +46,10 @@ type Config struct {
 	APIURL        string           `json:"api_url"`        // empty: Slack's own
 	Now           func() time.Time `json:"-"`              // nil: time.Now
 	Log           *slog.Logger     `json:"-"`              // of the socket transport; nil: discarded
-	Pace          Pace             `json:"-"`              // of the socket transport
+
+	// Translate says in the chat's language what the driver itself answers in
+	// English. It is called by one goroutine at a time; nil: as it is.
+	Translate func(string) string `json:"-"`
 }
 
 // Chat is one Slack app in one workspace. It is a bot.Chat, bot.Replier,
@@ -60,7 +63,8 @@ type Chat struct {
 	outlet    *hostile.Outlet
 	opener    opener
 	log       *slog.Logger
-	pace      Pace
+	pace      pace
+	translate func(string) string
 }
 
 // callLimit bounds one call of the API.
@@ -83,6 +87,9 @@ func New(c Config) (*Chat, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Translate == nil {
+		c.Translate = func(text string) string { return text }
+	}
 	client := &http.Client{Timeout: callLimit, CheckRedirect: hostile.KeepOut}
 	options := []slackapi.Option{}
 	if c.APIURL != "" {
@@ -91,7 +98,7 @@ func New(c Config) (*Chat, error) {
 	return &Chat{
 		transport: c.Transport, secret: []byte(c.SigningSecret), command: c.Command, now: c.Now,
 		api:    slackapi.New(c.BotToken, append(options, slackapi.OptionHTTPClient(client))...),
-		outlet: outlet, opener: opener{token: c.AppToken, options: options, client: client}, log: c.Log, pace: c.Pace.filled(),
+		outlet: outlet, opener: opener{token: c.AppToken, options: options, client: client}, log: c.Log, pace: steady(), translate: c.Translate,
 	}, nil
 }
 

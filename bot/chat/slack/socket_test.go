@@ -20,7 +20,7 @@ import (
 )
 
 // quick makes the pauses short; a pause that a test does not wait for stays long.
-var quick = slack.Pace{FirstPause: 20 * time.Millisecond, MaxPause: 50 * time.Millisecond}
+var quick = slack.Pace{First: 20 * time.Millisecond, Most: 50 * time.Millisecond}
 
 // socketRig is a driver that listens to a workspace.
 type socketRig struct {
@@ -55,7 +55,7 @@ func (l *lines) String() string {
 func openSocket(t *testing.T, s *slacksocket.Slack, log *lines, change func(*slack.Config)) *slack.Chat {
 	t.Helper()
 	c := slack.Config{
-		Transport: "socket", BotToken: s.Web.Token, AppToken: s.AppToken, Command: "/ipub", APIURL: s.APIURL(), Pace: quick,
+		Transport: "socket", BotToken: s.Web.Token, AppToken: s.AppToken, Command: "/ipub", APIURL: s.APIURL(),
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if change != nil {
@@ -65,20 +65,24 @@ func openSocket(t *testing.T, s *slacksocket.Slack, log *lines, change func(*sla
 	if err != nil {
 		t.Fatal(err)
 	}
+	chat.SetPace(quick)
 	return chat
 }
 
 // listening starts a workspace and a driver that listens to it; it does not wait
 // for the connection.
-func listening(t *testing.T, change func(*slack.Config)) *socketRig {
+func listening(t *testing.T, change func(*slack.Config), paces ...slack.Pace) *socketRig {
 	t.Helper()
-	return listeningTo(t, slacksocket.New(t, slacksocket.Options{PingEvery: 20 * time.Millisecond}), change)
+	return listeningTo(t, slacksocket.New(t, slacksocket.Options{PingEvery: 20 * time.Millisecond}), change, paces...)
 }
 
-func listeningTo(t *testing.T, s *slacksocket.Slack, change func(*slack.Config)) *socketRig {
+func listeningTo(t *testing.T, s *slacksocket.Slack, change func(*slack.Config), paces ...slack.Pace) *socketRig {
 	t.Helper()
 	r := &socketRig{Slack: s, log: &lines{}}
 	r.chat = openSocket(t, r.Slack, r.log, change)
+	for _, p := range paces {
+		r.chat.SetPace(p)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.chat.Listen(ctx, r.take) }()
@@ -339,7 +343,7 @@ func TestAMentionThatNobodyMeantAsACommandIsNone(t *testing.T) {
 }
 
 func TestTenLossesOfTheConnectionLoseAndRepeatNoCommand(t *testing.T) {
-	r := listening(t, func(c *slack.Config) { c.Pace.Silence = 300 * time.Millisecond })
+	r := listening(t, nil, slack.Pace{Silence: 300 * time.Millisecond})
 	ways := []func(){
 		r.Reset, r.Drop, r.HangUp, r.GoSilent,
 		func() { r.Disconnect("warning") }, func() { r.Disconnect("refresh_requested") }, func() { r.Disconnect("link_disabled") },
@@ -379,7 +383,7 @@ func TestTenLossesOfTheConnectionLoseAndRepeatNoCommand(t *testing.T) {
 }
 
 func TestAConnectionThatFallsSilentIsGivenUpAndReplaced(t *testing.T) {
-	r := listening(t, func(c *slack.Config) { c.Pace.Silence = 400 * time.Millisecond })
+	r := listening(t, nil, slack.Pace{Silence: 400 * time.Millisecond})
 	connected(t, r)
 	r.GoSilent()
 	envelope, _ := r.Say("", "", "deploy main")
@@ -391,7 +395,7 @@ func TestAConnectionThatFallsSilentIsGivenUpAndReplaced(t *testing.T) {
 }
 
 func TestPingsAloneKeepAConnection(t *testing.T) {
-	r := listening(t, func(c *slack.Config) { c.Pace.Silence = time.Second })
+	r := listening(t, nil, slack.Pace{Silence: time.Second})
 	connected(t, r)
 	ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 	defer cancel()
@@ -463,7 +467,7 @@ func TestARefusedAppTokenIsExplainedAndTriedAgain(t *testing.T) {
 }
 
 func TestAFailedOpeningIsTriedOnceAPause(t *testing.T) {
-	r := listening(t, func(c *slack.Config) { c.Pace = slack.Pace{FirstPause: time.Hour, MaxPause: time.Hour} })
+	r := listening(t, nil, slack.Pace{First: time.Hour, Most: time.Hour})
 	connected(t, r)
 	r.RefuseOpen(100)
 	r.Reset()

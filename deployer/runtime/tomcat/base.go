@@ -46,15 +46,36 @@ fi
 # give OWNER PATH...: no link is followed.
 give() { [ -z "$as" ] || chown -Rh "$@"; }
 
+# pull FOLDER INTO: its files, with those that links lead to. The user of run_as
+# may own it, so that it is read as that user, and what comes is not trusted: only
+# files and folders are made of it, with no right to become anybody.
+pull() {
+	[ -n "$as" ] || { cp -RL -- "$1/." "$2"; return; }
+	{ $as tar -C "$1" -chf - . 2>"$base/why" || : >"$base/unread"; } | cat >"$base/pulled"
+	[ ! -e "$base/unread" ] || unreadable "$1" "$(head -n 1 "$base/why")"
+	if tar -tvf "$base/pulled" | grep -q '^[^-d]'; then
+		echo "$1 holds something that is no plain file and no folder, or a file with two names: remove it"
+		exit 1
+	fi
+	tar -C "$2" -xof "$base/pulled"
+	chmod -R ug-s,u+rwX,g+rX,o-w -- "$2"
+	rm -f -- "$base/pulled" "$base/why"
+}
+unreadable() {
+	echo "the user of run_as may not read all of $1: let that user read it ($2)"
+	exit 1
+}
+
 set -e
 (umask 022 && mkdir -p -- "${base%/*}")
 umask 027
 mkdir -p -- "$base"
 [ -z "$as" ] || { chown "$ours" "$base/." && chmod g=rx,o-w "$base/."; }
 printf '%s\n' "$slot" >"$mark"
+rm -rf -- "$base/pulled" "$base/why" "$base/unread"
 rm -rf -- "$base/webapps" "$base/work" "$base/temp" "$base/conf" "$base/lib" "$base/bin"
 mkdir -p -- "$base/webapps" "$base/work" "$base/temp" "$base/conf" "$base/logs"
-cp -RL -- "$conf/." "$base/conf"
+pull "$conf" "$base/conf"
 for descriptor in "$base"/conf/*/*/*.xml; do
 	case ${descriptor##*/} in "$context.xml" | '*.xml') ;; *) rm -f -- "$descriptor" ;; esac
 done
@@ -63,12 +84,14 @@ printf '%s\n' "$edited" | while IFS= read -r name; do
 	cp -- "$slot/conf/$name" "$base/conf/$name"
 done
 if [ -n "$lib" ]; then
-	cp -RL -- "$lib" "$base/lib"
+	mkdir -- "$base/lib"
+	pull "$lib" "$base/lib"
 	give "$ours" "$base/lib"
 fi
 if [ -n "$setenv" ]; then
 	mkdir -- "$base/bin"
-	cp -- "$setenv" "$base/bin/setenv.own.sh"
+	$as cat -- "$setenv" >"$base/bin/setenv.own.sh" 2>"$base/why" || unreadable "$setenv" "$(head -n 1 "$base/why")"
+	rm -f -- "$base/why"
 	cat >"$base/bin/setenv.sh" <<'END'
 # setenv.own.sh is the installation's; what the slot needs holds after it too.
 slot_home=$CATALINA_HOME slot_base=$CATALINA_BASE slot_temp=$CATALINA_TMPDIR slot_java=$JAVA_HOME slot_options=$CATALINA_OPTS
@@ -96,7 +119,10 @@ fi
 chown -h "$owner" "$base/webapps"
 give "$owner" "$base/conf" "$base/work" "$base/temp"
 [ "$(stat -Lc %u:%g "$base/logs")" = "$owner" ] || give "$owner" "$base/logs/."
-for path in "$java/bin/java" "$home/bin/catalina.sh" "$base/conf/server.xml" "$base/logs/."; do
+set -- "$java/bin/java" "$home/bin/catalina.sh" "$base/conf/server.xml" "$base/logs/."
+[ -z "$setenv" ] || set -- "$@" "$base/bin/setenv.sh" "$base/bin/setenv.own.sh"
+[ -z "$lib" ] || set -- "$@" "$base/lib/."
+for path in "$@"; do
 	$as sh -c '[ -r "$1" ]' sh "$path" || { echo "the user of run_as may not read $path: let others read it"; exit 1; }
 done
 `

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-func TestAContextGetsTheStopTimeUnlessItHasATimeOfItsOwn(t *testing.T) {
+func TestAContextGetsMostOfTheStopTimeUnlessItHasATimeOfItsOwn(t *testing.T) {
 	for src, want := range map[string]string{
-		"": "<Context unloadDelay=\"30000\"/>\n",
+		"": "<Context unloadDelay=\"22500\"/>\n",
 		"\ufeff<?xml version='1.0' encoding=\"GBK\"?>\r\n<!-- <Context/> -->\r\n<Context\r\n reloadable='true'>\r\n <Manager pathname=''/>\xc4\xe3</Context>\r\n": "\ufeff<?xml version='1.0' encoding=\"GBK\"?>\r\n<!-- <Context/> -->\r\n" +
-			"<Context unloadDelay=\"30000\"\r\n reloadable='true'>\r\n <Manager pathname=''/>\xc4\xe3</Context>\r\n",
+			"<Context unloadDelay=\"22500\"\r\n reloadable='true'>\r\n <Manager pathname=''/>\xc4\xe3</Context>\r\n",
 		`<Context unloadDelay = '5000'/>`:               `<Context unloadDelay = '5000'/>`,
-		`<Context><Context unloadDelay="1"/></Context>`: `<Context unloadDelay="30000"><Context unloadDelay="1"/></Context>`,
+		`<Context><Context unloadDelay="1"/></Context>`: `<Context unloadDelay="22500"><Context unloadDelay="1"/></Context>`,
 	} {
 		got, err := contextXML([]byte(src), 30*time.Second)
 		if err != nil || string(got) != want {
@@ -29,6 +29,17 @@ func TestAContextGetsTheStopTimeUnlessItHasATimeOfItsOwn(t *testing.T) {
 	for src, want := range map[string]string{"<Server/>": "not a Context", "<Context>": "not well-formed", " ": "not a Context"} {
 		if _, err := contextXML([]byte(src), time.Second); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", src, err, want)
+		}
+	}
+}
+
+func TestARequestThatNeverEndsLeavesTheApplicationTimeForItsOwnEnd(t *testing.T) {
+	for stop, want := range map[time.Duration]time.Duration{
+		time.Second: 2 * time.Second, 5 * time.Second: 2 * time.Second, 8 * time.Second: 3 * time.Second,
+		20 * time.Second: 15 * time.Second, 30 * time.Second: 22500 * time.Millisecond, 2 * time.Minute: 90 * time.Second,
+	} {
+		if got := unload(stop); got != want {
+			t.Errorf("of %s requests in flight get %s, want %s", stop, got, want)
 		}
 	}
 }

@@ -25,14 +25,17 @@
 //   - server.xml keeps every byte but these: the shutdown port, the HTTP
 //     connector's port, AJP connectors (dropped), a Host's autoDeploy (false) and
 //     deployOnStartup (true). Two HTTP connectors, or a port that both slots
-//     would share, are refused.
+//     would share, are refused, and so is an Engine whose defaultHost serves
+//     anything else than webapps: it would answer for the release.
 //   - What would serve something else at the release's own path loses its
 //     docBase to the release: a Context of server.xml, and the context's file
 //     conf/ENGINE/HOST/NAME.xml. Their resources and valves stay. Descriptors of
 //     other applications are not copied, other Contexts of server.xml stay.
-//   - context.xml gets unloadDelay, the step's stop time, unless it has one: so
+//   - context.xml gets unloadDelay, three quarters of the step's stop time (at
+//     least five seconds less than it, and never under two), unless it has one: so
 //     SIGTERM lets requests in flight finish, where Tomcat alone gives them two
-//     seconds. Where the file is absent, it is made of that alone.
+//     seconds, and the application's own end comes before SIGKILL. Where the file
+//     is absent, it is made of that alone.
 //   - Where conf is that of a CATALINA_BASE (DIR/conf), the jars in DIR/lib are
 //     copied too. The setenv.sh of DIR/bin, or else of HOME/bin, is read as ever;
 //     CATALINA_BASE, jvm_options and a java_home of the section hold after it.
@@ -41,7 +44,9 @@
 //     are lost. logs stays.
 //   - A folder that ipublish did not make is never emptied.
 //   - With run_as, Tomcat writes to webapps, work, temp, logs and its copy of
-//     conf, and to nothing else of the slot or the release.
+//     conf, and to nothing else of the slot or the release. What conf, lib and
+//     setenv.sh hold is read with that user's rights, so that no link there shows
+//     it a file of root's.
 //   - The recorded process is the JVM itself: catalina.sh becomes it by exec.
 //     Stop is SIGTERM; the shutdown port is not used.
 package tomcat

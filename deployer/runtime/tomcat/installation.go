@@ -75,14 +75,18 @@ func inspect(ctx context.Context, h deployer.Host, s deploy.Step, set settings) 
 		return installation{}, absent(s, set, string(missing))
 	}
 	if len(lines) < 7 {
-		return installation{}, refuse(s, "the installation in "+set.Home+" could not be read")
+		return installation{}, unread(s, set)
 	}
 	fact := func(i int) string { return string(lines[i]) }
 	i := installation{java: fact(0), conf: fact(1), zone: fact(2), lang: fact(3), lib: fact(4), setenv: fact(5)}
 	if i.files = files(lines[6]); i.files["conf/server.xml"] == nil {
-		return installation{}, refuse(s, "the installation in "+set.Home+" could not be read")
+		return installation{}, unread(s, set)
 	}
 	return i, nil
+}
+
+func unread(s deploy.Step, set settings) error {
+	return refuse(s, "the installation in "+set.Home+" could not be read as a whole: let the deploy user read server.xml, context.xml and setenv.sh, and deploy again once nobody changes them")
 }
 
 // files splits what look sent; nil if it is not whole.

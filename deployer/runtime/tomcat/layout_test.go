@@ -176,6 +176,7 @@ func TestATeamsOwnBaseKeepsItsJarsAndItsSetenvBesideTheSlotsOptions(t *testing.T
 	blue, green := release(t, teamPages), release(t, teamPages)
 	blue.Port = fourDigits(t, 2000+os.Getpid()%4000)
 	green.Port = fourDigits(t, blue.Port+1)
+	blue.Stop = deploy.Duration(20 * time.Second)
 	slots := []deploy.Step{blue, green}
 	for _, s := range slots {
 		start(t, runtime, s)
@@ -199,7 +200,6 @@ func TestATeamsOwnBaseKeepsItsJarsAndItsSetenvBesideTheSlotsOptions(t *testing.T
 // conf has no context.xml, and Tomcat's own default would cut it.
 func survives(t *testing.T, runtime deployer.Runtime, s deploy.Step) {
 	t.Helper()
-	s.Stop = deploy.Duration(20 * time.Second)
 	conn, answer := ask(t, s, "/slow.jsp")
 	defer conn.Close()
 	if line, err := answer.ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {

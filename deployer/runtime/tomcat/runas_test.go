@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"ipublish/deploy"
 	"ipublish/deployer/drivertest"
@@ -32,6 +33,7 @@ func TestATreeOfAnotherUsersTomcatIsObservedAndEndsGracefully(t *testing.T) {
 	asAnother(t)
 	runtime := open(t, section(t, map[string]any{"run_as": user, "jvm_options": append([]string{"-Dgreeting=it's $(id) {slot}"}, small...)}))
 	s := drivertest.RuntimeStep(t)
+	s.Stop = deploy.Duration(20 * time.Second)
 	tree(t, s)
 	enterable(t, s)
 	start(t, runtime, s)
@@ -161,9 +163,77 @@ func TestWhatAnotherUserCannotReachIsToldBeforeTomcatStarts(t *testing.T) {
 	if err := os.Chmod(home, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	refused(t, try(map[string]any{"home": home}), deploy.CodeFailed, home+"/conf", "let that user read it")
+	enterable(t, deploy.Step{Home: home, Dir: home})
+	if err := os.Chmod(home+"/bin", 0o700); err != nil {
+		t.Fatal(err)
+	}
 	refused(t, try(map[string]any{"home": home}), deploy.CodeFailed, home+"/bin/catalina.sh", "let others read it")
 	refused(t, open(t, `{"run_as": "no-such-user"}`).Start(t.Context(), host(t), s), deploy.CodeInvalid, "no-such-user")
 	if i := observe(t, open(t, `{}`), s); i.Running() || i.PortPID != 0 {
 		t.Errorf("the slot shows %+v", i)
+	}
+}
+
+// The application's user may own what the slot is made from.
+func TestNoLinkOfTheTeamShowsAnotherUsersTomcatAFileOfRoots(t *testing.T) {
+	asAnother(t)
+	secret := filepath.Join(t.TempDir(), "shadow")
+	write(t, secret, "r00ts")
+	if err := os.Chmod(secret, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := release(t, teamPages)
+	enterable(t, s)
+	enterable(t, deploy.Step{Home: filepath.Dir(secret), Dir: filepath.Dir(secret)})
+	home, team := tarball(t), filepath.Join(t.TempDir(), "team")
+	shell(t, `mkdir -p "$2/lib" "$2/bin" && cp -R "$1/conf" "$2/conf"`, home, team)
+	enterable(t, deploy.Step{Home: home, Dir: team + "/conf"})
+	shell(t, `chmod o+rx "$1/lib" "$1/bin"`, team)
+	runtime := open(t, section(t, map[string]any{"home": home, "conf": team + "/conf", "run_as": user, "jvm_options": small}))
+	for _, name := range []string{"conf/x.txt", "lib/x.jar", "bin/setenv.sh"} {
+		link := filepath.Join(team, name)
+		if err := os.Symlink(secret, link); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, runtime.Start(t.Context(), host(t), s), deploy.CodeFailed, filepath.Dir(link), "let that user read it", "Permission denied")
+		if found := shell(t, `grep -rl r00ts "$1" || :`, s.Home); found != "" {
+			t.Errorf("with %s a copy is in %s", name, found)
+		}
+		if err := os.Remove(link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pipe := filepath.Join(team, "lib/pipe")
+	if err := syscall.Mkfifo(pipe, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, runtime.Start(t.Context(), host(t), s), deploy.CodeFailed, team+"/lib", "no plain file")
+}
+
+func TestFilesThatOnlyTheirOwnerReadsServeAnotherUsersTomcat(t *testing.T) {
+	asAnother(t)
+	s := release(t, teamPages)
+	enterable(t, s)
+	home, team := tarball(t), filepath.Join(t.TempDir(), "team")
+	shell(t, `mkdir -p "$2/lib" "$2/bin" && cp -R "$1/conf" "$2/conf"`, home, team)
+	archived(t, filepath.Join(team, "lib/team.jar"), map[string]string{"team.properties": "jar"})
+	write(t, filepath.Join(team, "bin/setenv.sh"), `CATALINA_OPTS="-Dteam=setenv"`)
+	enterable(t, deploy.Step{Home: home, Dir: team})
+	shell(t, `chown -R "$1" "$2" && chmod -R go= "$2" && chmod u+s "$2/lib/team.jar"`, user, team)
+	runtime := open(t, section(t, map[string]any{"home": home, "conf": team + "/conf", "run_as": user, "jvm_options": small}))
+	start(t, runtime, s)
+	answers(t, runtime, s, "/release.txt")
+	if got := get(t, s, "/team.jsp"); got != "theirs BasicDataSource jar" {
+		t.Errorf("the team's own files show as %q", got)
+	}
+	if got := get(t, s, "/jvm.jsp"); !strings.Contains(got, " setenv ") {
+		t.Errorf("the JVM's options show as %q", got)
+	}
+	for _, name := range []string{"lib/team.jar", "bin/setenv.own.sh", "bin/setenv.sh", "lib", "bin"} {
+		path := filepath.Join(s.Home, "base", name)
+		if info, err := os.Stat(path); err != nil || info.Mode()&(os.ModeSetuid|0o007) != 0 || may(t, "-w", path) {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
 	}
 }

@@ -34,9 +34,9 @@ func TestATarballsFileKeepsItsQuotesItsCommentsAndItsOrder(t *testing.T) {
 }
 
 func TestWhatIsMissingIsAddedAndBytesBeforeAndAfterStay(t *testing.T) {
-	src := "\ufeff<?xml version=\"1.0\" encoding=\"GBK\"?>\r\n<!DOCTYPE Server [<!ENTITY x 'y'>]><Server><Service><Connector/><Engine><Host/></Engine></Service></Server>\r\n<!-- end -->"
+	src := "\ufeff<?xml version=\"1.0\" encoding=\"GBK\"?>\r\n<!DOCTYPE Server [<!ENTITY x 'y'>]><Server><Service><Connector/><Engine><Host name='localhost'/></Engine></Service></Server>\r\n<!-- end -->"
 	want := "\ufeff<?xml version=\"1.0\" encoding=\"GBK\"?>\r\n<!DOCTYPE Server [<!ENTITY x 'y'>]><Server port=\"-1\"><Service><Connector port=\"18081\"/>" +
-		"<Engine><Host autoDeploy=\"false\"/></Engine></Service></Server>\r\n<!-- end -->"
+		"<Engine><Host autoDeploy=\"false\" name='localhost'/></Engine></Service></Server>\r\n<!-- end -->"
 	if got := edited(t, src); got != want {
 		t.Errorf("the file became\n%q, want\n%q", got, want)
 	}
@@ -44,7 +44,7 @@ func TestWhatIsMissingIsAddedAndBytesBeforeAndAfterStay(t *testing.T) {
 
 func TestAContextAtTheReleasesPathServesTheReleaseAndOthersStay(t *testing.T) {
 	const src = `<Server port="-1"><Service><Connector port="18081"/><Engine>` +
-		`<Host autoDeploy="false"><Context path="/shop" docBase="/opt/old"/><Context path="" docBase="/opt/root"/><Context path="/img"/></Host>` +
+		`<Host name="localhost" autoDeploy="false"><Context path="/shop" docBase="/opt/old"/><Context path="" docBase="/opt/root"/><Context path="/img"/></Host>` +
 		`<Host appBase="/srv/other" autoDeploy="false"><Context path="/shop" docBase="/opt/other"/></Host></Engine></Service></Server>`
 	for context, change := range map[string][2]string{
 		"shop": {`path="/shop" docBase="/opt/old"`, `path="/shop" docBase="x.war"`},
@@ -65,12 +65,13 @@ func TestAContextAtTheReleasesPathServesTheReleaseAndOthersStay(t *testing.T) {
 }
 
 func TestAFileThatCannotServeTwoSlotsIsRefused(t *testing.T) {
-	const host = `<Engine><Host/></Engine>`
+	const host = `<Engine><Host name="localhost"/></Engine>`
 	for src, want := range map[string]string{
 		`<Server><Service><Connector port="80"/><Connector port="443" SSLEnabled="true"/>` + host + `</Service></Server>`: "2 HTTP connectors (ports 80, 443)",
 		`<Server><Service><Connector port="8009" protocol="AJP/1.3"/>` + host + `</Service></Server>`:                     "no HTTP connector",
 		`<Server><!-- <Connector port="80"/> --></Server>`:                                                                "no HTTP connector",
-		`<Server><Service><Connector/><Engine><Host appBase="/srv"/></Engine></Service></Server>`:                         `appBase="webapps"`,
+		`<Server><Service><Connector/><Engine><Host name="localhost" appBase="/srv"/></Engine></Service></Server>`:        "set its appBase to webapps",
+		`<Server><Service><Connector/></Service></Server>`:                                                                "no Engine",
 		`<Server><Listener rmiRegistryPortPlatform="10001"/><Service><Connector/>` + host + `</Service></Server>`:         `rmiRegistryPortPlatform="10001"`,
 		`<Server><Service></Server>`: "not well-formed",
 		`<Server port=8005/>`:        "not well-formed",
@@ -79,6 +80,38 @@ func TestAFileThatCannotServeTwoSlotsIsRefused(t *testing.T) {
 		_, err := serverXML([]byte(src), 18081, "", "ROOT.war")
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", src, err, want)
+		}
+	}
+}
+
+// What the Engine's defaultHost serves is what the load balancer gets.
+func TestTheHostThatAnswersHasToServeWhatIsPutIntoWebapps(t *testing.T) {
+	const stock = `<Host name="localhost" appBase="webapps"/>`
+	for _, engine := range []string{
+		`<Engine>` + stock + `<Host name="shop" appBase="/team/old" xmlBase="/x"/></Engine>`,
+		`<Engine defaultHost="Shop">` + stock + `<Host name="sHop" appBase="./webapps/"/></Engine>`,
+		`<Engine defaultHost="shop"><Host name="shop" deployIgnore="docs|ROOT"/></Engine>`,
+		`<Engine>` + stock + `</Engine></Service><Service><Connector protocol="AJP/1.3"/><Engine><Host name="localhost" appBase="/team/old"/></Engine>`,
+	} {
+		if _, err := serverXML([]byte(`<Server><Service><Connector/>`+engine+`</Service></Server>`), 18081, "", "ROOT.war"); err != nil {
+			t.Errorf("%s: %v", engine, err)
+		}
+	}
+	for engine, want := range map[string]string{
+		`<Engine defaultHost="shop">` + stock + `<Host name="shop" appBase="/team/old"/></Engine>`:                  `the Host "shop", the defaultHost of its Engine, has appBase="/team/old"`,
+		`<Engine defaultHost="SHOP"><Host name="shop" appBase="old/webapps"/>` + stock + `</Engine>`:                `has appBase="old/webapps"`,
+		`<Engine defaultHost="shop">` + stock + `</Engine>`:                                                         `no Host of it has name="shop"`,
+		`<Engine><Host name="shop"/></Engine>`:                                                                      `no Host of it has name="localhost"`,
+		`<Engine><Host name="localhost" xmlBase="/team/conf"/></Engine>`:                                            `xmlBase="/team/conf"`,
+		`<Engine><Host name="localhost" deployIgnore="docs|ROOT.*"/></Engine>`:                                      "keeps ROOT.war from being deployed",
+		`<Engine><Host name="localhost" deployIgnore="(?&lt;!x)y"/></Engine>`:                                       "remove deployIgnore",
+		`<Engine><Host name="localhost" appBase="/old"/></Engine></Service><Service><Engine>` + stock + `</Engine>`: `has appBase="/old"`,
+	} {
+		for _, service := range []string{`<Connector/>` + engine, strings.Replace(engine, "</Engine>", "</Engine><Connector/>", 1)} {
+			_, err := serverXML([]byte(`<Server><Service>`+service+`</Service></Server>`), 18081, "", "ROOT.war")
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "name its folder in runtime.tomcat.conf") {
+				t.Errorf("%s: %v, want %q and the way out", service, err, want)
+			}
 		}
 	}
 }

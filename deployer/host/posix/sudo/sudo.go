@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -33,10 +34,11 @@ func Split(settings json.RawMessage) (plain json.RawMessage, become []string, er
 
 // Missing asks on plain, a host without become, whether become lets the deploy
 // user do what ipublish does through it: run sh and /bin/sh, and besides them
-// the programs. err is nil if it does, and without become. Otherwise it is deploy.CodeInvalid with
-// what stands in the way, and lines are what the host's sudoers lacks, comment
-// first, nil where sudoers is not the cause; or err has the host's code. It
-// blocks for a few commands on the host.
+// the programs, what the environment runs without a shell. err is nil if it
+// does, and without become. Otherwise it is deploy.CodeInvalid with what stands
+// in the way, and lines are what the host's sudoers lacks, comment first, nil
+// where sudoers is not the cause or become's user cannot be told; or err has the
+// host's code. It blocks for a few commands on the host.
 func Missing(ctx context.Context, plain deployer.Host, become []string, programs ...string) (lines []string, err error) {
 	if len(become) == 0 {
 		return nil, nil
@@ -103,33 +105,32 @@ func explain(ctx context.Context, plain deployer.Host, r request) ([]string, err
 	if !isSudo(r.become) || !r.state.bySudoers() {
 		return nil, r.fault(user)
 	}
-	return r.lines(user, strings.Split(paths, "\n")), r.fault(user)
+	as, ok := target(r.become[1:])
+	if !ok {
+		return nil, fault(nil, fmt.Sprintf("become: sudo does not let %s run what ipublish needs, and it cannot be told from %q which user it is to become: write it as [sudo, -n, -u, NAME]", user, strings.Join(r.become, " ")))
+	}
+	return r.lines(user, as, strings.Split(paths, "\n")), r.fault(user)
 }
 
 // lines are for a file below /etc/sudoers.d.
-func (r request) lines(user string, paths []string) []string {
+func (r request) lines(user, as string, paths []string) []string {
 	slices.Sort(paths)
 	for i, p := range paths {
 		paths[i] = escaped(p)
 	}
-	lines := []string{"# who may run a shell may do everything: this makes " + user + " as powerful as " + r.target()}
+	lines := []string{"# who may run a shell may do everything: this makes " + user + " as powerful as " + as}
 	if r.state == wantsTerminal {
 		lines = append(lines, "Defaults:"+escaped(user)+" !requiretty")
 	}
-	return append(lines, escaped(user)+" ALL=("+escaped(r.target())+") NOPASSWD: "+strings.Join(slices.Compact(paths), ", "))
+	return append(lines, escaped(user)+" ALL=("+runas(as)+") NOPASSWD: "+strings.Join(slices.Compact(paths), ", "))
 }
 
-// target is the user that become becomes.
-func (r request) target() string {
-	for i, word := range r.become {
-		if name, ok := strings.CutPrefix(word, "--user="); ok {
-			return name
-		}
-		if (word == "-u" || word == "--user") && i+1 < len(r.become) {
-			return r.become[i+1]
-		}
+// runas is a user of a sudoers rule: a name, or #1000, where the sign stays.
+func runas(user string) string {
+	if id, ok := strings.CutPrefix(user, "#"); ok {
+		return "#" + escaped(id)
 	}
-	return "root"
+	return escaped(user)
 }
 
 // escaped is text as one word of a sudoers file.

@@ -130,6 +130,30 @@ func TestARuleForOneShellIsNotEnoughAndEveryProgramIsNamed(t *testing.T) {
 	}
 }
 
+func TestTheUserToBecomeIsReadAsSudoReadsIt(t *testing.T) {
+	fake(t, "echo 'sudo: a password is required' >&2; exit 1")
+	for become, want := range map[string]string{
+		"sudo": "root", "sudo -n": "root", "sudo -nH --preserve-env=PATH": "root", "sudo -n --": "root",
+		"sudo -nu app": "app", "sudo -uapp -n": "app", "sudo -Hnuapp": "app", "sudo -u app": "app",
+		"sudo --user=app": "app", "sudo --user app -n": "app", "sudo -u #1000": "#1000", "sudo -n -u web admin": "",
+		"sudo -g app": "", "sudo -nu": "", "sudo -n --chroot=/x": "", "sudo -n --user=": "", "sudo FOO=bar": "", "sudo -n -- nice": "", "sudo -U app": "",
+	} {
+		lines, err := sudo.Missing(t.Context(), plain(t, ""), strings.Split(become, " "))
+		if deploy.CodeOf(err) != deploy.CodeInvalid {
+			t.Fatalf("%s: %v", become, err)
+		}
+		if want == "" {
+			if lines != nil || !strings.Contains(deploy.MessageOf(err), "cannot be told from") || !strings.Contains(deploy.MessageOf(err), "[sudo, -n, -u, NAME]") {
+				t.Errorf("%s: %q, %v", become, lines, err)
+			}
+			continue
+		}
+		if len(lines) != 2 || !strings.Contains(lines[1], " ALL=("+want+") NOPASSWD: ") || !strings.HasSuffix(lines[0], " as powerful as "+want) {
+			t.Errorf("%s: %q, %v", become, lines, err)
+		}
+	}
+}
+
 func TestAProgramThatIsNotThereIsNamed(t *testing.T) {
 	for _, become := range [][]string{{"no-such-sudo", "-n"}, {"/nowhere/sudo", "-n"}} {
 		lines, err := sudo.Missing(t.Context(), plain(t, ""), become)
