@@ -217,39 +217,6 @@ func (b *building) reference(key, text string) {
 	}
 }
 
-// secretFree proves that each reference can be resolved, keeps none of the
-// values, and wants those whose names or forms look like secrets to be references.
-func (b *building) secretFree(key string, values map[string]string, names *regexp.Regexp) {
-	for _, k := range slices.Sorted(maps.Keys(values)) {
-		v := values[k]
-		b.expand(key+"."+k, v)
-		if !reference.MatchString(v) && names.MatchString(k) && !harmless.MatchString(v) {
-			b.fail(key+"."+k, "%s", looksSecret)
-		}
-		b.textFree(key+"."+k, v)
-	}
-}
-
-const looksSecret = "it looks like a secret, and would be journaled with every plan: write ${NAME} and set the environment variable, or ${file:/path}"
-
-// textFree refuses a text with a literal password in it.
-func (b *building) textFree(key string, texts ...string) {
-	for _, text := range texts {
-		if holdsPassword(text) && !reference.MatchString(text) || secretInside.MatchString(text) {
-			b.fail(key, "%s", looksSecret)
-		}
-	}
-}
-
-func holdsPassword(text string) bool {
-	u, err := url.Parse(text)
-	if err != nil || u.User == nil {
-		return false
-	}
-	_, set := u.User.Password()
-	return set
-}
-
 func (b *building) build(key string, f buildFile) deploy.Build {
 	b.secretFree(key+".env", f.Env, secretVariable)
 	b.secretFree(key+".headers", f.Headers, secretHeader)
@@ -294,24 +261,6 @@ func (b *building) section(key string, s section) deploy.Section {
 		return deploy.Section{Driver: name, Settings: raw}
 	}
 	return deploy.Section{}
-}
-
-// textsIn are all strings of a decoded value.
-func textsIn(v any) []string {
-	var out []string
-	switch v := v.(type) {
-	case string:
-		out = []string{v}
-	case []any:
-		for _, e := range v {
-			out = append(out, textsIn(e)...)
-		}
-	case map[string]any:
-		for _, e := range v {
-			out = append(out, textsIn(e)...)
-		}
-	}
-	return out
 }
 
 func (b *building) health(key string, f healthFile) deploy.Health {

@@ -82,3 +82,54 @@ func (f appFile) secrets(out found, key string) {
 		out[key+".repository"], _ = u.User.Password()
 	}
 }
+
+// secretFree proves that each reference can be resolved, keeps none of the
+// values, and wants those whose names or forms look like secrets to be references.
+func (b *building) secretFree(key string, values map[string]string, names *regexp.Regexp) {
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		v := values[k]
+		b.expand(key+"."+k, v)
+		if !reference.MatchString(v) && names.MatchString(k) && !harmless.MatchString(v) {
+			b.fail(key+"."+k, "%s", looksSecret)
+		}
+		b.textFree(key+"."+k, v)
+	}
+}
+
+const looksSecret = "it looks like a secret, and would be journaled with every plan: write ${NAME} and set the environment variable, or ${file:/path}"
+
+// textFree refuses a text with a literal password in it.
+func (b *building) textFree(key string, texts ...string) {
+	for _, text := range texts {
+		if holdsPassword(text) && !reference.MatchString(text) || secretInside.MatchString(text) {
+			b.fail(key, "%s", looksSecret)
+		}
+	}
+}
+
+func holdsPassword(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.User == nil {
+		return false
+	}
+	_, set := u.User.Password()
+	return set
+}
+
+// textsIn are all strings of a decoded value.
+func textsIn(v any) []string {
+	var out []string
+	switch v := v.(type) {
+	case string:
+		out = []string{v}
+	case []any:
+		for _, e := range v {
+			out = append(out, textsIn(e)...)
+		}
+	case map[string]any:
+		for _, e := range v {
+			out = append(out, textsIn(e)...)
+		}
+	}
+	return out
+}

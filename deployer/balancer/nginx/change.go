@@ -19,6 +19,7 @@ type change struct {
 	content    []byte
 	generation string
 	targets    []string // every address of the table
+	known      string   // sha256 of the file as ipublish left it, or as it was accepted
 	first      bool     // the environment's first switch: it takes nginx over
 	stand      stand
 	previous   file // what a failure puts back
@@ -42,7 +43,7 @@ func (b *balancer) plan(ctx context.Context, step deploy.Step) (*change, error) 
 	if len(t.up()) == 0 {
 		return nil, &deploy.Error{Code: deploy.CodeRefused, Message: "no target is up: the upstream would be empty and every request would fail; nothing was changed"}
 	}
-	c := &change{balancer: b, targets: t.all(), first: step.Known == ""}
+	c := &change{balancer: b, targets: t.all(), known: step.Known, first: step.First || step.Known == ""}
 	c.content, c.generation = render(b.settings, t)
 	if c.stand, err = readStand(ctx, b.host, b.settings); err != nil {
 		return nil, err
@@ -114,17 +115,14 @@ func (c *change) mayMend(err error) bool {
 		(!c.stand.Now.Present || strings.Contains(stderrOf(err), c.settings.Include+":"))
 }
 
-// write replaces the file. What stands before the first switch is remembered as
-// nothing, so that a step with another table finds its own work in it.
+// write replaces the file. What stood there when it was last known is remembered,
+// nothing before the first time, so that a step with another table finds its own
+// work in it.
 func (c *change) write(ctx context.Context) error {
 	if c.stand.Now.is(c.content) {
 		return nil
 	}
-	replaced := c.previous
-	if c.first {
-		replaced = file{}
-	}
-	if err := replaced.remember(ctx, c.host, c.settings); err != nil {
+	if err := c.stand.undo(c.known).remember(ctx, c.host, c.settings); err != nil {
 		return err
 	}
 	c.written = true

@@ -97,6 +97,7 @@ func TestLongLinesAndDeepBlocksAreSurveyedInTime(t *testing.T) {
 		strings.Repeat("x", 1<<20), strings.Repeat("{", 1<<20), strings.Repeat("}", 1<<20), strings.Repeat("a{", 1<<19), "http{" + strings.Repeat("a_pass b;", 1<<14),
 		strings.Repeat("# configuration file /x:\n", 1<<15), "a_by_lua_block{" + strings.Repeat("[=", 1<<19), "'" + strings.Repeat("\\", 1<<20),
 		"http{" + strings.Repeat("upstream u{server 127.0.0.1:1;}", 1<<10) + strings.Repeat("a_pass u;", 1<<10),
+		"http{map a $b{" + strings.Repeat("x 127.0.0.1:2;", 1<<10) + "}" + strings.Repeat("a_pass $b$b;", 1<<6),
 	} {
 		newSurvey(s, parseDump([]byte("# configuration file /n:\n"+text)), file{}).obstacles([]string{"127.0.0.1:1"}, places{})
 	}

@@ -52,11 +52,12 @@ func (b *balancer) Dial(ctx context.Context, network, addr string) (net.Conn, er
 // 200 ms, at most for the key reload_timeout and, to put back what was, as long
 // again and 10 s; a table in force already costs no reload.
 //
-// The first time, without step.Known, requests must also have no way past
-// ipublish: when the team's own files send them to a target by another upstream
-// or straight, or nobody proxies to the upstream, that is deploy.CodeRefused
-// with the lines to change, and the file is in place already, unused, so that
-// the edit can be made and tested in one go. Where nginx would read it at once
+// The first time, with step.First or without step.Known, requests must also have
+// no way past ipublish: when the team's own files send them to a target by
+// another upstream, straight or by stream, or nobody is known to proxy to the
+// upstream, that is deploy.CodeRefused with the lines to change, and the file is
+// in place already, with the table of this step, so that the edit can be made and
+// tested in one go. Where nginx would read it at once
 // beside an upstream of the same name, it is not written.
 //
 // deploy.CodeRefused without an Up target, or when the upstream stands in

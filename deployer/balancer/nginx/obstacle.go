@@ -13,7 +13,7 @@ type obstacle struct {
 	At    string // FILE:12 or FILE:12-15; "" where there is no place yet
 	Text  string // what stands there, on one line
 	Write string // what is to stand there
-	Keep  string // directives of Text that Write does not hold
+	Keep  string // what Write does not hold of it, or the name or address that it is about
 }
 
 // remedy is what a person does about an obstacle.
@@ -24,6 +24,11 @@ const (
 	doDelete                // take Text away
 	doAdd                   // put Write into the block that begins there
 	doChoose                // put Write there, where this is the app's location
+	doTell                  // put Write there, or make the variable known
+	doPart                  // put Write where Text goes to the address Keep
+	doLift                  // take Text out of stream
+	doSpare                 // bring the servers Keep along, or lose them
+	doParams                // bring the server parameters Keep along
 )
 
 // advice says in words what to do; app is who the requests are for.
@@ -39,6 +44,16 @@ func (o obstacle) advice(app string) string {
 		return fmt.Sprintf("%s: delete `%s`", o.At, o.Text)
 	case o.Do == doAdd:
 		return fmt.Sprintf("%s: inside the block `%s` that begins there add `%s`", o.At, o.Text, o.Write)
+	case o.Do == doTell:
+		return fmt.Sprintf("%s: where `%s` leads cannot be told: if that is the location of %s, write `%s` there, or name %s as a value of the variable by set or map", o.At, o.Text, app, o.Write, o.Keep)
+	case o.Do == doPart:
+		return fmt.Sprintf("%s: `%s` reaches %s past ipublish, and other servers: give %s a location with `%s`, and take that address out of the variable's values", o.At, o.Text, o.Keep, app, o.Write)
+	case o.Do == doLift:
+		return fmt.Sprintf("%s: `%s` in stream sends connections past ipublish: move it into http as `%s`, or give the slots of %s other ports", o.At, o.Text, o.Write, app)
+	case o.Do == doSpare:
+		return fmt.Sprintf("%s: %s would get no more requests: add it to the hosts first, or leave it out knowingly", o.At, o.Keep)
+	case o.Do == doParams:
+		return fmt.Sprintf("%s: to keep `%s` list it under server_params of balancer.nginx", o.At, o.Keep)
 	case o.At != "" && o.Text != "":
 		return fmt.Sprintf("%s: if that is the location of %s, write `%s` in place of `%s`", o.At, app, o.Write, o.Text)
 	case o.At != "":
@@ -66,7 +81,7 @@ func advise(all []obstacle, app string) string {
 }
 
 // textWidth is how many characters of a configuration file a message shows at one place.
-const textWidth = 240
+const textWidth = 160
 
 // oneLine makes a piece of a configuration fit for a message: on one line,
 // without control characters and without what would end the quotation, clipped.

@@ -8,37 +8,47 @@ import (
 // finder finds what keeps requests to the targets from going through ipublish.
 type finder struct {
 	survey
-	targets []string
-	places  places
-	placed  bool // somebody's advice reads ipublish's file by now
+	targets  []string
+	places   places
+	named    []*statement // upstream blocks of other names
+	carriers []*statement // the ones of them that send requests to a target
+	placed   bool         // somebody's advice reads ipublish's file by now
+}
+
+func newFinder(v survey, targets []string, k places) finder {
+	f := finder{survey: v, targets: targets, places: k, named: v.others(), placed: v.reads}
+	f.carriers = slices.DeleteFunc(slices.Clone(f.named), func(s *statement) bool { return !f.carries(s) })
+	return f
 }
 
 // obstacles gives what is to be changed, in the order in which a person reads
 // it: blocks that go, directives that send requests past ipublish, the include
-// that is missing, the location that nobody wrote.
+// that is missing, the location that nobody wrote; then what would be lost by it.
 func (v survey) obstacles(targets []string, k places) []obstacle {
-	f := finder{survey: v, targets: targets, places: k, placed: v.reads}
-	carriers := slices.DeleteFunc(v.others(), func(s *statement) bool { return !f.carries(s) })
-	past := f.past(carriers)
+	f := newFinder(v, targets, k)
+	past, mixed := f.past(), f.mixed()
+	left := slices.DeleteFunc(slices.Clone(f.carriers), func(s *statement) bool { return !leftBy(s, past) })
 	var out []obstacle
 	for _, s := range v.sameName() {
 		out = append(out, f.block(s))
 	}
-	for _, s := range carriers {
-		if f.emptied(s, past) {
+	for _, s := range left {
+		if f.emptied(s) {
 			out = append(out, f.block(s))
 		}
 	}
 	for _, s := range past {
 		out = append(out, f.redirect(s))
 	}
+	out = append(out, mixed...)
+	out = append(out, f.streamed()...)
 	if !f.placed {
 		out = append(out, f.include())
 	}
-	if len(past) == 0 && !f.served() {
+	if len(past)+len(mixed) == 0 && !f.served() {
 		out = append(out, f.choices()...)
 	}
-	return out
+	return append(out, f.losses(slices.Concat(v.sameName(), left))...)
 }
 
 func (f *finder) hits(addr string) bool {
@@ -52,31 +62,87 @@ func (f *finder) carries(block *statement) bool {
 	})
 }
 
-// past gives what sends requests to the targets past ipublish: straight, or by
-// one of the carriers.
-func (f *finder) past(carriers []*statement) []*statement {
-	others := f.others()
-	return slices.DeleteFunc(slices.Concat(f.passes(), f.values()), func(s *statement) bool {
-		g := s.goal()
-		named := func(o *statement) bool { return o.named(g.Name) }
-		return strings.EqualFold(g.Name, f.settings.Upstream) ||
-			!slices.ContainsFunc(carriers, named) && (slices.ContainsFunc(others, named) || !f.hits(g.Addr))
+// astray reports whether requests to a goal reach the targets past ipublish:
+// straight, or by one of the carriers.
+func (f *finder) astray(g goal) bool {
+	meant := func(o *statement) bool { return o.named(g.Name) }
+	switch {
+	case f.ours(g):
+		return false
+	case slices.ContainsFunc(f.carriers, meant):
+		return true
+	}
+	return !slices.ContainsFunc(f.named, meant) && f.hits(g.Addr)
+}
+
+func (f *finder) ours(g goal) bool { return strings.EqualFold(g.Name, f.settings.Upstream) }
+
+// past gives what sends requests to the targets past ipublish and is put right
+// by another name in it: passes, and the values that they go by.
+func (f *finder) past() []*statement {
+	return slices.DeleteFunc(slices.Concat(f.passes(), f.valuesUsed()), func(s *statement) bool {
+		return !f.astray(s.goal()) && !f.composed(s)
 	})
 }
 
-// emptied reports whether a carrier is of no use once nothing goes past: it has
-// users, and serves the targets only.
-func (f *finder) emptied(block *statement, past []*statement) bool {
-	used := slices.ContainsFunc(past, func(s *statement) bool { return block.named(s.goal().Name) })
-	return used && !slices.ContainsFunc(f.servers[block], func(s *statement) bool { return !f.hits(s.goal().Addr) })
+// composed reports whether a pass leads to the targets only by what its
+// variables make up together, and nowhere else.
+func (f *finder) composed(s *statement) bool {
+	return f.strays(s) && !slices.ContainsFunc(f.ways(s), func(w way) bool { return !f.astray(w.goal) })
 }
 
-// served reports whether something sends requests to ipublish's upstream, as far
-// as that can be told.
+// strays reports whether one of a pass's ways reaches a target, and no single
+// value of it can be put right.
+func (f *finder) strays(s *statement) bool {
+	return s.isPass() && slices.ContainsFunc(f.ways(s), func(w way) bool { return f.madeUp(w) })
+}
+
+func (f *finder) madeUp(w way) bool {
+	return len(w.By) > 0 && f.astray(w.goal) &&
+		!slices.ContainsFunc(w.By, func(value *statement) bool { return f.astray(value.goal()) })
+}
+
+// mixed is a pass whose variables make up a target's address, and others too.
+func (f *finder) mixed() []obstacle {
+	var out []obstacle
+	for _, s := range f.passes() {
+		if f.astray(s.goal()) || !f.strays(s) || f.composed(s) {
+			continue
+		}
+		ways := f.ways(s)
+		w := ways[slices.IndexFunc(ways, f.madeUp)]
+		out = append(out, obstacle{Do: doPart, At: f.at(s), Text: oneLine(f.text(s)), Write: f.pass(), Keep: oneLine(w.Name)})
+	}
+	return out
+}
+
+// streamed is what passes connections on to the targets without a look at their requests.
+func (f *finder) streamed() []obstacle {
+	inner := newFinder(*f.stream, f.targets, f.places)
+	var out []obstacle
+	for _, s := range inner.passes() {
+		if slices.ContainsFunc(inner.ways(s), func(w way) bool { return inner.astray(w.goal) }) {
+			out = append(out, obstacle{Do: doLift, At: f.at(s), Text: oneLine(f.text(s)), Write: f.pass()})
+		}
+	}
+	return out
+}
+
+// leftBy reports whether a block loses what passes to it by now.
+func leftBy(block *statement, past []*statement) bool {
+	return slices.ContainsFunc(past, func(s *statement) bool { return block.named(s.goal().Name) })
+}
+
+// emptied reports whether a carrier is of no use once nothing goes past: it
+// serves the targets only.
+func (f *finder) emptied(block *statement) bool {
+	return !slices.ContainsFunc(f.servers[block], func(s *statement) bool { return !f.hits(s.goal().Addr) })
+}
+
+// served reports whether something is known to send requests to ipublish's upstream.
 func (f *finder) served() bool {
 	return slices.ContainsFunc(f.passes(), func(s *statement) bool {
-		g := s.goal()
-		return g.Variable || strings.EqualFold(g.Name, f.settings.Upstream)
+		return slices.ContainsFunc(f.ways(s), func(w way) bool { return f.ours(w.goal) })
 	})
 }
 
@@ -107,8 +173,27 @@ func (f *finder) line() string { return "include " + f.settings.Include + ";" }
 
 // redirect is a directive that is to name ipublish's upstream instead.
 func (f *finder) redirect(s *statement) obstacle {
-	text := f.text(s)
-	return obstacle{At: f.at(s), Text: oneLine(text), Write: oneLine(renamed(text, s.goal().Name, f.settings.Upstream))}
+	text, name := f.text(s), s.goal().Name
+	if !f.astray(s.goal()) {
+		name = s.authority()
+	}
+	return obstacle{At: f.at(s), Text: oneLine(text), Write: oneLine(renamed(text, name, f.settings.Upstream))}
+}
+
+// authority is what a pass writes in place of an address, variables included; ""
+// if the scheme comes out of a variable as well.
+func (s *statement) authority() string {
+	_, rest, ok := strings.Cut(s.word(), "://")
+	switch {
+	case !ok && s.name() == "proxy_pass":
+		return ""
+	case !ok:
+		rest = s.word()
+	}
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest
 }
 
 // renamed puts another name for the goal in a directive's text: the first behind
@@ -121,7 +206,7 @@ func renamed(text, name, upstream string) string {
 			at += scheme
 		}
 	}
-	if at < 0 {
+	if at < 0 || name == "" {
 		first, _, _ := strings.Cut(text, " ")
 		return first + " http://" + upstream + ";"
 	}
@@ -142,13 +227,22 @@ func (f *finder) include() obstacle {
 // choiceLimit is how many locations a message offers.
 const choiceLimit = 3
 
-// choices offers the locations that could be the app's.
+// choices offers the passes of which nothing is known, then the locations that
+// could be the app's.
 func (f *finder) choices() []obstacle {
 	var out []obstacle
 	passes := f.passes()
+	for _, s := range passes {
+		if f.untold(s) {
+			out = append(out, obstacle{Do: doTell, At: f.at(s), Text: oneLine(f.text(s)), Write: f.pass(), Keep: f.settings.Upstream})
+		}
+	}
 	for _, s := range f.where(func(s *statement) bool { return slices.Equal(s.Words, []string{"location", "/"}) }) {
 		o := obstacle{Do: doChoose, At: f.at(s), Write: f.pass()}
 		if i := slices.IndexFunc(passes, func(p *statement) bool { return p.Outer == s }); i >= 0 {
+			if f.untold(passes[i]) {
+				continue
+			}
 			o.At, o.Text = f.at(passes[i]), oneLine(f.text(passes[i]))
 		}
 		out = append(out, o)
@@ -157,6 +251,13 @@ func (f *finder) choices() []obstacle {
 		out = append(out, obstacle{Do: doChoose, Write: f.pass()})
 	}
 	return out[:min(len(out), choiceLimit)]
+}
+
+// untold reports whether only a request shows where a pass leads, by all that is known.
+func (f *finder) untold(s *statement) bool {
+	return slices.ContainsFunc(f.ways(s), func(w way) bool {
+		return w.Name == "" || w.Variable && strings.HasSuffix(w.Name, ":")
+	})
 }
 
 func (f *finder) pass() string { return "proxy_pass http://" + f.settings.Upstream + ";" }

@@ -7,6 +7,7 @@ type statement struct {
 	File  int        // index in the dump
 	Outer *statement // the block it stands in; nil: none
 	HTTP  bool       // stands within http { … }
+	Flow  bool       // stands within stream { … }
 }
 
 // in reports whether the statement stands directly in a block of that name.
@@ -29,6 +30,7 @@ func (d dump) statements() []*statement {
 type visit struct {
 	File     int
 	HTTP     bool
+	Flow     bool
 	Upstream *statement // within this upstream block
 }
 
@@ -50,10 +52,11 @@ func (w *walk) take(outer *statement, at visit) {
 	all := w.dump[at.File].All
 	placed := make([]*statement, len(all))
 	for j, d := range all {
-		s := &statement{directive: d, File: at.File, Outer: outer, HTTP: at.HTTP}
+		s := &statement{directive: d, File: at.File, Outer: outer, HTTP: at.HTTP, Flow: at.Flow}
 		if d.Parent >= 0 {
 			s.Outer = placed[d.Parent]
 			s.HTTP = s.Outer.HTTP || s.Outer.name() == "http"
+			s.Flow = s.Outer.Flow || s.Outer.name() == "stream"
 		}
 		placed[j] = s
 		w.out = append(w.out, s)
@@ -66,7 +69,7 @@ func (w *walk) take(outer *statement, at visit) {
 
 // follow takes the files that an include reads.
 func (w *walk) follow(s *statement) {
-	at := visit{HTTP: s.HTTP}
+	at := visit{HTTP: s.HTTP, Flow: s.Flow}
 	if s.in("upstream") {
 		at.Upstream = s.Outer
 	}

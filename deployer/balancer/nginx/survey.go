@@ -2,24 +2,29 @@ package nginx
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
-// survey is what the team's own files do with requests: every statement of http
-// outside of ipublish's file.
+// survey is what the team's own files do with requests: every statement of http,
+// or of stream, outside of ipublish's file.
 type survey struct {
 	settings settings
 	files    dump
 	all      []*statement
 	http     *statement                  // the http block; nil where it cannot be made out
 	servers  map[*statement][]*statement // the server lines of each upstream block
+	values   map[string][]*statement     // what gives each variable a value
+	expanded map[string][]way            // of each word that was asked for
 	reads    bool                        // nginx reads ipublish's file, or will once it exists
+	stream   *survey                     // connections that nginx passes on; nil in the survey of stream itself
 }
 
 // newSurvey reads the files of a dump; f is ipublish's own as it stands.
 func newSurvey(s settings, files dump, f file) survey {
-	v := survey{settings: s, files: files, servers: map[*statement][]*statement{}}
+	v := emptySurvey(s, files)
+	stream := emptySurvey(s, files)
+	stream.settings.Upstream = "" // a name in stream is none of http
+	v.stream = &stream
 	own := files.own(s.Include, f.Content)
 	v.reads = own >= 0
 	seen := map[spot]bool{}
@@ -31,14 +36,23 @@ func newSurvey(s settings, files dump, f file) survey {
 			v.reads = v.reads || !f.Present && v.awaits(st)
 		case st.name() == "http" && v.http == nil:
 			v.http = st
+		case st.Flow:
+			v.stream.add(st)
 		}
 		seen[st.spot()] = true
 	}
 	return v
 }
 
+func emptySurvey(s settings, files dump) survey {
+	return survey{settings: s, files: files, servers: map[*statement][]*statement{}, values: map[string][]*statement{}, expanded: map[string][]way{}}
+}
+
 func (v *survey) add(s *statement) {
 	v.all = append(v.all, s)
+	if name := s.sets(); name != "" {
+		v.values[name] = append(v.values[name], s)
+	}
 	switch {
 	case s.isUpstream():
 		v.servers[s] = nil
@@ -93,25 +107,17 @@ func (v survey) others() []*statement {
 
 // passes gives what sends requests on: proxy_pass and its kin.
 func (v survey) passes() []*statement {
-	return v.where(func(s *statement) bool { return strings.HasSuffix(s.name(), "_pass") && len(s.Words) == 2 })
+	return v.where((*statement).isPass)
 }
 
-// values gives what variables are set to, if a pass goes by a variable.
-func (v survey) values() []*statement {
-	if !slices.ContainsFunc(v.passes(), func(s *statement) bool { return s.goal().Variable }) {
-		return nil
-	}
-	return v.where(func(s *statement) bool {
-		return len(s.Words) > 1 && (s.name() == "set" || s.in("map") || s.in("geo") || s.in("split_clients"))
-	})
-}
+func (s *statement) isPass() bool { return strings.HasSuffix(s.name(), "_pass") && len(s.Words) == 2 }
 
 // goal is where a server line, a pass or a value leads.
 func (s *statement) goal() goal {
 	if s.name() == "server" {
 		return readGoal(s.Words[1])
 	}
-	return readGoal(s.Words[len(s.Words)-1])
+	return readGoal(s.word())
 }
 
 // addrs gives every address that the files send requests to.
@@ -122,8 +128,17 @@ func (v survey) addrs() []string {
 			out = append(out, s.goal().Addr)
 		}
 	}
-	for _, s := range slices.Concat(v.passes(), v.values()) {
+	for _, s := range v.passes() {
 		out = append(out, s.goal().Addr)
+		for _, w := range v.ways(s) {
+			out = append(out, w.Addr)
+			for _, value := range w.By {
+				out = append(out, value.goal().Addr)
+			}
+		}
+	}
+	if v.stream != nil {
+		out = append(out, v.stream.addrs()...)
 	}
 	return out
 }

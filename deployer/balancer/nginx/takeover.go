@@ -31,7 +31,7 @@ func (c *change) takeOver(ctx context.Context) error {
 	switch {
 	case err != nil && !c.mayMend(err):
 		return err
-	case len(found.obstacles) > 0 && c.stand.Now.Present:
+	case len(found.obstacles) > 0 && c.stand.Now.is(c.content):
 		return c.refuseWaiting(found)
 	case len(found.obstacles) > 0 && found.clashes():
 		return c.refuseClash(found)
@@ -42,7 +42,8 @@ func (c *change) takeOver(ctx context.Context) error {
 }
 
 // lay writes the file and goes on unless the team's files stand in the way; was
-// is what was found before.
+// is what was found before. A file of an earlier attempt may name a slot that is
+// no longer the running one: whoever obeys a refusal finds the table of this step.
 func (c *change) lay(ctx context.Context, was finding) error {
 	if err := c.write(ctx); err != nil {
 		return c.giveBack(ctx, err)
@@ -105,12 +106,13 @@ func (b *balancer) foreign(ctx context.Context, step deploy.Step) error {
 		return err
 	}
 	found, err := b.find(ctx, t.all(), st.Now)
+	content, _ := render(b.settings, t)
 	switch {
 	case err != nil && !st.Now.Present && b.awaited(err):
 		return nil
 	case err != nil || len(found.obstacles) == 0:
 		return err
-	case st.Now.Present && genuine(st.Now.Content):
+	case st.Now.is(content):
 		return b.refuseWaiting(found)
 	case found.clashes():
 		return b.refuseClash(found)
@@ -127,22 +129,22 @@ func (b *balancer) awaited(err error) bool {
 
 // refuseWaiting asks for the edit with the file in place.
 func (b *balancer) refuseWaiting(f finding) error {
-	return refused("nginx does not send every request of %s/%s through ipublish yet, so nothing was switched and no user notices. %s is written and ready. "+
-		"Change nginx's own files: %s. Then `%s`, and then `adopt %s %s`, or the deploy again; nginx may be reloaded at any time in between",
-		b.target.App, b.target.Env, b.settings.Include, b.advise(f), strings.Join(b.settings.Test, " "), b.target.App, b.target.Env)
+	return refused("not every request of %s/%s goes through ipublish yet. Change nginx's own files: %s. Then `%s`, and then `adopt %s %s`, or the deploy again. "+
+		"%s is written and ready; nothing was switched, no user notices, and nginx may be reloaded at any time in between",
+		b.target.App, b.target.Env, b.advise(f), strings.Join(b.settings.Test, " "), b.target.App, b.target.Env, b.settings.Include)
 }
 
 // refuseClash asks for the edit before the file can be written.
 func (b *balancer) refuseClash(f finding) error {
-	return refused("nginx does not send every request of %s/%s through ipublish yet, so nothing was switched and no user notices. "+
-		"%s is not written yet, because nginx would read it at once beside what stands there. "+
-		"First change nginx's own files: %s. Then do not reload or restart nginx, which keeps running on what it has loaded, but `adopt %s %s`, or the deploy again",
-		b.target.App, b.target.Env, b.settings.Include, b.advise(f), b.target.App, b.target.Env)
+	return refused("not every request of %s/%s goes through ipublish yet. First change nginx's own files: %s. "+
+		"Then do not reload or restart nginx, which keeps running on what it has loaded, but `adopt %s %s`, or the deploy again. "+
+		"%s is not written yet, because nginx would read it at once beside what stands there; nothing was switched, and no user notices",
+		b.target.App, b.target.Env, b.advise(f), b.target.App, b.target.Env, b.settings.Include)
 }
 
 // announce says what the first Route will ask for.
 func (b *balancer) announce(f finding) error {
-	return refused("nginx does not send every request of %s/%s through ipublish yet. First `adopt %s %s`, which writes %s and changes nothing for users. "+
+	return refused("not every request of %s/%s goes through ipublish yet. First `adopt %s %s`, which writes %s and changes nothing for users. "+
 		"Then change nginx's own files: %s. Then `%s`, and adopt again",
 		b.target.App, b.target.Env, b.target.App, b.target.Env, b.settings.Include, b.advise(f), strings.Join(b.settings.Test, " "))
 }

@@ -145,8 +145,13 @@ func (e team) says(message string, parts ...string) {
 	}
 }
 
-// foreign asks as check does.
+// foreign asks as check does, with blue live.
 func (e team) foreign() error {
+	e.t.Helper()
+	return e.foreignTo(e.a)
+}
+
+func (e team) foreignTo(up string) error {
 	e.t.Helper()
 	d, ok := e.driver.(interface {
 		Foreign(context.Context, deploy.Step) error
@@ -154,7 +159,7 @@ func (e team) foreign() error {
 	if !ok {
 		e.t.Fatal("the driver has no method Foreign")
 	}
-	return d.Foreign(e.t.Context(), e.step(e.a))
+	return d.Foreign(e.t.Context(), e.step(up))
 }
 
 // foreignOrRoute gives the refusal of the first route; check must have told the
