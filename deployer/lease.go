@@ -11,7 +11,7 @@ import (
 
 // lockPatience is how late the end of a lock may be noticed that was made since
 // the last look.
-const lockPatience = 5 * time.Second
+const lockPatience = 15 * time.Second
 
 // keepLeases asks for the stop of a warm slot when its lease runs out, and for
 // the unlock when a lock does. Both are wall time; a change of the clock is

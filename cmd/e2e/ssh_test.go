@@ -26,6 +26,7 @@ func TestTwoTomcatsOnAHostOverSSHTakeTurnsAndAChangedHostKeyChangesNothing(t *te
 	front := r.frontNginx()
 	l := r.switchUnderLoad(front, users{KeepAlive: 200, OneShot: 20, Slow: 10, SlowPath: "/slow.jsp?ms=3000"})
 
+	r.mustCLI("unlock", "shop", "production") // the rollback paused pushes
 	before, tree := r.api.live(), r.releases()
 	r.server.stop()
 	sshd.ChangeHostKeys()

@@ -7,17 +7,6 @@ import (
 	"ipublish/deploy"
 )
 
-// The small app stands in for Tomcat here: two shared cores cannot carry the
-// clients, nginx, a JVM at a thousand requests a second and a second JVM that boots.
-
-func TestAThousandRequestsASecondThroughNginxAndTheProxyLoseNone(t *testing.T) {
-	r := newRig(t)
-	front := r.frontNginx()
-	l, switches := r.manySwitches(front)
-	l.mustBeSilent(t)
-	t.Logf("%d switches", switches)
-}
-
 func TestAThousandRequestsASecondThroughNginxsOwnReloadLoseNoOneShotRequest(t *testing.T) {
 	var front string
 	r := newRig(t, func(r *rig) { front = r.byNginx(nil).URL })

@@ -115,6 +115,12 @@ func TestTwoTomcatsTakeTurnsBehindNginxAndTheProxyAndNobodyNotices(t *testing.T)
 	}
 }
 
+func TestTwoTomcatsTakeTurnsUnderAThousandRequestsASecondAndNobodyNotices(t *testing.T) {
+	r := newRig(t, onTomcat)
+	front := r.frontNginx()
+	r.switchUnderLoad(front, users{KeepAlive: 1000, OneShot: 20, Slow: 10, SlowPath: "/slow.jsp?ms=3000"}).mustBeSilent(t)
+}
+
 func TestTwoTomcatsTakeTurnsByNginxsOwnReload(t *testing.T) {
 	var front string
 	r := newRig(t, onTomcat, func(r *rig) { front = r.byNginx(nil).URL })
