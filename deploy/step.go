@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -63,6 +64,13 @@ type Step struct {
 	// Bound at execution, never journaled.
 	Env    map[string]string `json:"-"` // the app's environment with references resolved: secret
 	Deploy ID                `json:"-"`
+}
+
+// Replacer replaces {port}, {slot}, {release} (the full commit), {short}, {dir}
+// and {home} once, and leaves every other brace as it is.
+func (s Step) Replacer() *strings.Replacer {
+	return strings.NewReplacer("{port}", strconv.Itoa(s.Port), "{slot}", string(s.Slot), "{release}", s.Release.Commit.SHA,
+		"{short}", s.Release.Commit.Short(), "{dir}", s.Dir, "{home}", s.Home)
 }
 
 // Name is the operation, of a hook its name in the configuration.

@@ -197,8 +197,7 @@ func (x *effects) hookPlace(ctx context.Context, h Host, s deploy.Step) (env map
 
 // filled is the step's argv with its placeholders replaced.
 func filled(s deploy.Step) []string {
-	r := strings.NewReplacer("{port}", strconv.Itoa(s.Port), "{slot}", string(s.Slot), "{release}", s.Release.Commit.SHA,
-		"{short}", s.Release.Commit.Short(), "{dir}", s.Dir, "{home}", s.Home)
+	r := s.Replacer()
 	out := make([]string, len(s.Run))
 	for i, word := range s.Run {
 		out[i] = r.Replace(word)

@@ -12,11 +12,11 @@ import (
 	"ipublish/deploy"
 )
 
-// braces finds what looks like a placeholder.
-var braces = regexp.MustCompile(`\{[a-z_]+\}`)
+// inBraces finds what may be meant as one of the placeholders.
+var inBraces = regexp.MustCompile(`\{[a-z_]+\}`)
 
-// bracesKnown are those that may stand in a hook's argv.
-var bracesKnown = []string{"{port}", "{slot}", "{release}", "{short}", "{dir}", "{home}"}
+// placeholders are those that may stand in a hook's argv.
+var placeholders = []string{"{port}", "{slot}", "{release}", "{short}", "{dir}", "{home}"}
 
 // programs reads the hooks: a deploy's fixed points where the user's own
 // programs run.
@@ -53,9 +53,9 @@ func (b *building) program(key, on string, f hookFile) deploy.Hook {
 	}
 	b.textFree(key+".run", h.Run...)
 	for _, word := range h.Run {
-		for _, p := range braces.FindAllString(word, -1) {
-			if !slices.Contains(bracesKnown, p) {
-				b.fail(key+".run", "%s is not one of %s", p, strings.Join(bracesKnown, " "))
+		for _, p := range inBraces.FindAllString(word, -1) {
+			if !slices.Contains(placeholders, p) {
+				b.fail(key+".run", "%s is not one of %s", p, strings.Join(placeholders, " "))
 			}
 		}
 	}

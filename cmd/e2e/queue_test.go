@@ -97,7 +97,12 @@ func TestARollbackDuringADeployIsItsRevertAndThePushesAfterItWait(t *testing.T) 
 	if st := r.api.ends(live, deploy.Cancelled, deploy.Reverted); st.Ending == deploy.Reverted {
 		t.Errorf("%s had no traffic yet and ended as %s", live, st.Ending)
 	}
+	waiting := r.push(behaviour{Version: "v3"})
+	r.told(waiting, "waits:", "unlock shop production")
 	mustServe(t, r.frontURL(), "v1")
+	r.mustCLI("unlock", "shop", "production")
+	r.api.ends(waiting, deploy.Succeeded)
+	mustServe(t, r.frontURL(), "v3")
 }
 
 func TestAfterAUsersRollbackPushesWaitUntilTheUnlock(t *testing.T) {
