@@ -44,7 +44,8 @@ type Environment struct {
 	Channels         []string  `json:"channels,omitempty"` // "slack:C0DEPLOYS", "dingtalk:cid…", "dingtalk:webhook/all"
 	Hosts            []Host    `json:"hosts"`
 	ReleaseDir       string    `json:"release_dir"` // absolute, on the hosts
-	BlueGreen        BlueGreen `json:"blue_green"`
+	BlueGreen        BlueGreen `json:"blue_green,omitzero"`
+	Rolling          *Rolling  `json:"rolling,omitempty"` // nil: the strategy is blue/green
 	Balancer         Section   `json:"balancer"`
 	Verify           *Verify   `json:"verify,omitempty"` // nil: no front door is probed
 	DrainTimeout     Duration  `json:"drain_timeout"`
@@ -82,13 +83,23 @@ func (b BlueGreen) Port(s Slot) int {
 	return 0
 }
 
-// Slot is one of the two places of a blue/green environment.
+// Port returns the port of a slot under the environment's strategy, 0 for an unknown one.
+func (e Environment) Port(s Slot) int {
+	if e.Rolling != nil {
+		return e.Rolling.Port
+	}
+	return e.BlueGreen.Port(s)
+}
+
+// Slot is one of the two places of a blue/green environment, or the one place
+// that every host of a rolling environment has.
 type Slot string
 
-// The two slots. The empty Slot means none.
+// The slots. The empty Slot means none.
 const (
 	Blue  Slot = "blue"
 	Green Slot = "green"
+	Main  Slot = "main" // of a rolling environment
 )
 
 // Other returns the other slot; Blue for none.

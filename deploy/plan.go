@@ -33,7 +33,8 @@ type Settings struct {
 	Hosts       []Host            `json:"hosts"`
 	Balancer    Section           `json:"balancer"`
 	ReleaseDir  string            `json:"release_dir"`
-	BlueGreen   BlueGreen         `json:"blue_green"`
+	BlueGreen   BlueGreen         `json:"blue_green,omitzero"`
+	Rolling     *Rolling          `json:"rolling,omitempty"`
 	IdleAfter   Duration          `json:"idle_after"`
 	StopTimeout Duration          `json:"stop_timeout"`
 	AutoRevert  bool              `json:"auto_revert"`
@@ -49,8 +50,25 @@ func (s Settings) Host(id HostID) (Host, bool) {
 	return Host{}, false
 }
 
+// Port returns the port of a slot under the plan's strategy, 0 for an unknown one.
+func (s Settings) Port(slot Slot) int {
+	return Environment{BlueGreen: s.BlueGreen, Rolling: s.Rolling}.Port(slot)
+}
+
 // Observation is what the deployer saw before it planned.
 type Observation struct {
 	Slots   map[Slot][]Instance `json:"slots"` // per slot, sorted by host
 	Traffic Traffic             `json:"traffic"`
+	Hosts   map[HostID]Sight    `json:"hosts,omitempty"` // of a rolling environment
 }
+
+// Sight is how one host of a rolling environment was found.
+type Sight struct {
+	Instance Instance `json:"instance"`
+	Healthy  bool     `json:"healthy,omitempty"` // it passes the check, as whatever release
+	Up       bool     `json:"up,omitempty"`      // the balancer sends it new requests
+	Err      *Error   `json:"err,omitempty"`     // it could not be looked at
+}
+
+// Serving reports whether the host counts for the floor: healthy and in traffic.
+func (s Sight) Serving() bool { return s.Err == nil && s.Healthy && s.Up }

@@ -116,7 +116,7 @@ func SettingsOf(app App, env Environment) Settings {
 	return Settings{
 		Repository: app.Repository, Credential: app.Credential, Build: app.Build, Runtime: app.Runtime,
 		Env: app.Env, EnvFile: app.EnvFile, Shared: app.Shared, Hooks: app.Hooks, Health: app.Health, Verify: env.Verify, Hosts: env.Hosts, Balancer: env.Balancer,
-		ReleaseDir: env.ReleaseDir, BlueGreen: env.BlueGreen, IdleAfter: env.IdleAfter,
+		ReleaseDir: env.ReleaseDir, BlueGreen: env.BlueGreen, Rolling: env.Rolling, IdleAfter: env.IdleAfter,
 		StopTimeout: env.StopTimeout, AutoRevert: env.AutoRevert,
 	}
 }

@@ -37,6 +37,14 @@ const (
 	WantRetire   Want = "retire"
 	WantLock     Want = "lock" // no deploy begins until the unlock
 	WantUnlock   Want = "unlock"
+
+	// Of named hosts of a rolling environment, by people.
+	WantStart   Want = "start"   // the host runs its release, checked, and receives traffic
+	WantStop    Want = "stop"    // it is out of traffic and runs nothing
+	WantRestart Want = "restart" // the same release, started anew; without hosts: everywhere, within the budget
+	WantOffline Want = "offline" // out of traffic until online
+	WantOnline  Want = "online"  // checked and back in traffic
+	WantDrill   Want = "drill"   // every host out and back in, nothing replaced
 )
 
 // Actor is who asked, by an id that its owner cannot change.
@@ -69,13 +77,15 @@ type Request struct {
 	Author  string   `json:"author,omitempty"`  // of that commit
 	Release string   `json:"release,omitempty"` // rollback: wanted release or commit; empty: the newest good one
 	By      Actor    `json:"by"`
-	Auto    bool     `json:"auto,omitempty"`   // from a push or a poll: superseded by a newer one, still-the-tip checked
-	Key     string   `json:"key"`              // e.g. "github:72d3162e-cc78-11e3-81ab-4c9367dc0958"
-	Force   string   `json:"force,omitempty"`  // the reason given with --force
-	Reason  string   `json:"reason,omitempty"` // lock: why; hostile text
-	For     Duration `json:"for,omitempty"`    // lock: how long, from At; 0: until the unlock
-	Lock    ID       `json:"lock,omitempty"`   // unlock: only the lock that this request made; 0: whatever holds deploys back
-	Origin  string   `json:"origin,omitempty"` // channel the command came from; told besides the environment's channels
+	Auto    bool     `json:"auto,omitempty"`    // from a push or a poll: superseded by a newer one, still-the-tip checked
+	Key     string   `json:"key"`               // e.g. "github:72d3162e-cc78-11e3-81ab-4c9367dc0958"
+	Force   string   `json:"force,omitempty"`   // the reason given with --force
+	Reason  string   `json:"reason,omitempty"`  // lock: why; hostile text
+	For     Duration `json:"for,omitempty"`     // lock: how long, from At; 0: until the unlock
+	Lock    ID       `json:"lock,omitempty"`    // unlock: only the lock that this request made; 0: whatever holds deploys back
+	Hosts   []HostID `json:"hosts,omitempty"`   // start, stop, restart, offline, online: which
+	Without []HostID `json:"without,omitempty"` // deploy, rollback, restart, drill: hosts to leave as they are
+	Origin  string   `json:"origin,omitempty"`  // channel the command came from; told besides the environment's channels
 
 	At time.Time `json:"at,omitzero"` // wall time of acceptance, set by the store's caller
 }

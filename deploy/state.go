@@ -9,6 +9,7 @@ type Phase string
 const (
 	PhaseQueued    Phase = "queued"
 	PhaseRunning   Phase = "running"
+	PhasePaused    Phase = "paused" // by a person, between two batches or before the switch
 	PhaseBaking    Phase = "baking"
 	PhaseFinishing Phase = "finishing" // clean-up after bake
 	PhaseReverting Phase = "reverting"
@@ -48,15 +49,17 @@ type State struct {
 	UndoOutcomes []Outcome `json:"undo_outcomes,omitempty"`
 	UndoTo       Ending    `json:"undo_to,omitempty"` // where the undo leads
 
-	Built   *Release `json:"built,omitempty"`   // the release with its artifact, once built
-	Trouble *Error   `json:"trouble,omitempty"` // why the step at Next failed
-	Err     *Error   `json:"err,omitempty"`     // what went wrong, first
-	Stuck   *Error   `json:"stuck,omitempty"`   // why it is held
-	Broken  *Error   `json:"broken,omitempty"`  // its journal makes no sense to this binary: nothing is run, only abandon ends it
-	Cancel  *Actor   `json:"cancel,omitempty"`  // who asked to cancel
-	Why     string   `json:"why,omitempty"`     // their reason; rollback's number
-	Abandon *Actor   `json:"abandon,omitempty"` // who gave it up
-	Note    string   `json:"note,omitempty"`    // newest progress line
+	Built   *Release      `json:"built,omitempty"`   // the release with its artifact, once built
+	Trouble *Error        `json:"trouble,omitempty"` // why the step at Next failed
+	Err     *Error        `json:"err,omitempty"`     // what went wrong, first
+	Stuck   *Error        `json:"stuck,omitempty"`   // why it is held
+	Broken  *Error        `json:"broken,omitempty"`  // its journal makes no sense to this binary: nothing is run, only abandon ends it
+	Cancel  *Actor        `json:"cancel,omitempty"`  // who asked to cancel
+	Why     string        `json:"why,omitempty"`     // their reason; rollback's number
+	Pause   *Actor        `json:"pause,omitempty"`   // who asked to pause
+	Skipped []HostFailure `json:"skipped,omitempty"` // hosts that are left behind, in the order in which they failed
+	Abandon *Actor        `json:"abandon,omitempty"` // who gave it up
+	Note    string        `json:"note,omitempty"`    // newest progress line
 
 	Ending Ending    `json:"ending,omitempty"`
 	Report *Report   `json:"report,omitempty"`
@@ -101,6 +104,7 @@ type Live struct {
 	Since   time.Time          `json:"since,omitzero"`
 	By      Actor              `json:"by,omitzero"`
 	Slots   map[Slot]SlotState `json:"slots,omitempty"` // what ipublish left in each slot
+	Hosts   Roster             `json:"hosts,omitzero"`  // of a rolling environment: what each host runs, and who is out of traffic
 	Warm    *Lease             `json:"warm,omitempty"`  // the old slot is kept until then
 	Known   string             `json:"known,omitempty"` // sha256 of the managed balancer file as left or accepted
 	Good    []Past             `json:"good,omitempty"`  // releases that ended well here, newest first, at most 50

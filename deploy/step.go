@@ -27,6 +27,8 @@ const (
 	OpAdopt   Op = "adopt"   // the foreign process on Slot's port answers, is recorded as live and receives traffic
 	OpHook    Op = "hook"    // the user's program ran to its end with exit status 0
 	OpIdle    Op = "idle"    // the user's program says that Slot has no background work, or Hold passed
+	OpOut     Op = "out"     // Hosts receive no new requests, proven; the others are as they were
+	OpIn      Op = "in"      // Hosts, which passed their check, receive traffic, proven
 	OpObserve Op = "observe" // what runs and serves is recorded (abandon)
 )
 
@@ -39,6 +41,11 @@ type Endpoint struct {
 	// Spare: may be given a request whose connect to every Up address was
 	// refused (nothing was sent yet). Only the built-in proxy uses it.
 	Spare bool `json:"spare,omitempty"`
+	// Labels are the host's: how balancers call it.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Weight is what the balancer gave the host before it was taken out, as the
+	// ledger recorded it; 0: not recorded. Bound at execution.
+	Weight int `json:"weight,omitempty"`
 }
 
 // Step states one truth about the world. Running it twice is running it once.
@@ -50,7 +57,7 @@ type Step struct {
 	Release Release    `json:"release,omitzero"`
 	Dir     string     `json:"dir,omitempty"`     // the release's folder on a host
 	Home    string     `json:"home,omitempty"`    // the slot's folder on a host: pid file, log, CATALINA_BASE
-	Targets []Endpoint `json:"targets,omitempty"` // route, drain: the whole table, sorted by host and slot
+	Targets []Endpoint `json:"targets,omitempty"` // route, drain: the whole table, sorted by host and slot; of a rolling plan Hosts' only
 	Known   string     `json:"known,omitempty"`   // route: sha256 of the managed file as ipublish last left it; empty: none yet
 	First   bool       `json:"first,omitempty"`   // route, adopt: nothing was live before: whatever else sends traffic past ipublish has to be found
 	Keep    []string   `json:"keep,omitempty"`    // prune: release keys that stay
@@ -127,6 +134,11 @@ type Traffic struct {
 	InFlight   map[string]int     `json:"in_flight,omitempty"`  // per address: requests or busy connections; -1: cannot be told
 	Counters   map[string]Counter `json:"counters,omitempty"`   // per address, since the balancer's start
 	Measured   bool               `json:"measured,omitempty"`   // Counters are real traffic's
+	Weights    map[string]int     `json:"weights,omitempty"`    // per address, where the balancer has weights
+	// Settle is how much longer than what was seen the balancer may go on as it
+	// did before: it looks at the hosts from time to time, and was not asked
+	// itself. 0: Up and Down are the balancer's own word.
+	Settle Duration `json:"settle,omitempty"`
 }
 
 // Counter counts requests to one address since the balancer's own start.
@@ -152,6 +164,14 @@ type Evidence struct {
 	Release   *Release   `json:"release,omitempty"`  // build: with SHA256, Kind, Name and Size
 	TimedOut  bool       `json:"timedout,omitempty"` // drain: the limit passed with work in flight
 	Note      string     `json:"note,omitempty"`
+	// Failures are the hosts on which the step went wrong, sorted by host.
+	Failures []HostFailure `json:"failures,omitempty"`
+}
+
+// HostFailure is what went wrong on one host.
+type HostFailure struct {
+	Host HostID `json:"host"`
+	Err  *Error `json:"err"`
 }
 
 // Event is one record of the journal.
@@ -174,6 +194,7 @@ type Event struct {
 	Report   *Report   `json:"report,omitempty"`   // ended
 	Text     string    `json:"text,omitempty"`     // noted, reasons
 	Other    ID        `json:"other,omitempty"`    // superseded: by which deploy
+	Hosts    []HostID  `json:"hosts,omitempty"`    // skipped: they are left behind
 }
 
 // EventVersion is the form of the events that this binary writes and reads.
@@ -188,11 +209,13 @@ const (
 	KindResolved  Kind = "resolved" // a typed ref is this commit
 	KindClaimed   Kind = "claimed"
 	KindPlanned   Kind = "planned"
-	KindStarted   Kind = "started" // intent: durable before the effect
-	KindDone      Kind = "done"    // outcome with its proof
-	KindFailed    Kind = "failed"  // the step failed for good
-	KindNoted     Kind = "noted"   // progress for people; changes nothing
+	KindStarted   Kind = "started"       // intent: durable before the effect
+	KindDone      Kind = "done"          // outcome with its proof
+	KindFailed    Kind = "failed"        // the step failed for good
+	KindNoted     Kind = "noted"         // progress for people; changes nothing
+	KindSkipped   Kind = "hosts_skipped" // Hosts are left as they are: the deploy goes on without them
 	KindCancel    Kind = "cancel_requested"
+	KindPause     Kind = "pause_requested"
 	KindResume    Kind = "resume_requested"
 	KindAbandon   Kind = "abandon_requested"
 	KindRevert    Kind = "revert_decided" // carries the undo plan and where it leads

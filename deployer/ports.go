@@ -77,14 +77,38 @@ type Runtime interface {
 	Observe(ctx context.Context, h Host, s deploy.Step) (deploy.Evidence, error)
 }
 
+// Enabler is a Runtime whose processes something else starts after a reboot.
+type Enabler interface {
+	// Enable makes the step's slot the one of the environment's slots that starts
+	// by itself when the host does, and no other. Twice is once.
+	Enable(ctx context.Context, h Host, s deploy.Step) error
+}
+
+// Adviser is a driver that finds, for `check`, what would go wrong later.
+type Adviser interface {
+	// Advise returns a sentence for each thing to mend, which says how; none
+	// when all is well or the host cannot be asked. It changes nothing.
+	Advise(ctx context.Context, h Host, s deploy.Step) []string
+}
+
 // Balancer says who receives traffic.
+//
+// In a blue/green plan a step's targets are the whole table, and after Route
+// exactly the Up ones receive new requests. In a rolling plan (Op out, in and
+// drain) they are some hosts of many: Route makes those that are Up receive new
+// requests and the others not, and touches no host that is not named. There
+// Observe tells of the named ones only, and is asked for many at once before a
+// host is taken out; Route is called for one host at a time, for several at once.
 type Balancer interface {
-	// Route makes exactly the Up targets of s receive new requests. On an error
-	// what was in force before is in force again. deploy.CodeDrift when the
-	// managed file is not as ipublish left it.
+	// Route makes the targets of s receive new requests, or not, as said above.
+	// On an error what was in force before is in force again. deploy.CodeDrift
+	// when the managed file is not as ipublish left it. It does not wait for a
+	// balancer that follows later: that is told by Observe.
 	Route(ctx context.Context, s deploy.Step) error
 	// Observe fills Evidence.Traffic from the balancer's own evidence. s.Targets
-	// and s.Known tell what to look at; s.Targets may be empty.
+	// and s.Known tell what to look at; s.Targets may be empty. A target that
+	// receives new requests is in Up, one that does not in Down; one that cannot
+	// be told is in neither, and the reason in Evidence.Note.
 	Observe(ctx context.Context, s deploy.Step) (deploy.Evidence, error)
 }
 
