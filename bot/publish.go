@@ -21,7 +21,7 @@ func published(o Overview) Overview {
 
 func publishedState(s deploy.State) deploy.State {
 	s.Plan, s.Undo = publishedPlan(s.Plan), publishedPlan(s.Undo)
-	s.Outcomes, s.UndoOutcomes = publishedOutcomes(s.Outcomes), publishedOutcomes(s.UndoOutcomes)
+	s.Outcomes, s.UndoOutcomes = s.Outcomes.Map(publishedOutcome), s.UndoOutcomes.Map(publishedOutcome)
 	return s
 }
 
@@ -39,17 +39,13 @@ func publishedPlan(p *deploy.Plan) *deploy.Plan {
 		return nil
 	}
 	out := *p
-	out.Settings = deploy.Settings{AutoRevert: p.Settings.AutoRevert, BlueGreen: p.Settings.BlueGreen}
+	out.Settings = deploy.Settings{AutoRevert: p.Settings.AutoRevert, BlueGreen: p.Settings.BlueGreen, Rolling: p.Settings.Rolling}
 	return &out
 }
 
-func publishedOutcomes(in []deploy.Outcome) []deploy.Outcome {
-	out := make([]deploy.Outcome, len(in))
-	for i, o := range in {
-		o.Before, o.After = publishedEvidence(o.Before), publishedEvidence(o.After)
-		out[i] = o
-	}
-	return out
+func publishedOutcome(o deploy.Outcome) deploy.Outcome {
+	o.Before, o.After = publishedEvidence(o.Before), publishedEvidence(o.After)
+	return o
 }
 
 func publishedEvidence(e deploy.Evidence) deploy.Evidence {

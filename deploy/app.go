@@ -57,11 +57,7 @@ type Environment struct {
 
 // HostIDs returns the ids of the environment's hosts in their configured order.
 func (e Environment) HostIDs() []HostID {
-	ids := make([]HostID, len(e.Hosts))
-	for i, h := range e.Hosts {
-		ids[i] = h.ID
-	}
-	return ids
+	return idsOf(e.Hosts)
 }
 
 // BlueGreen is the strategy of two slots, of which exactly one receives traffic.

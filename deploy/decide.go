@@ -8,6 +8,7 @@ const (
 	ActPlan    Act = "plan"    // observe and plan
 	ActRun     Act = "run"     // run the step at Next of the plan in force
 	ActUndo    Act = "undo"    // journal the way back, leading to Ending
+	ActSkip    Act = "skip"    // journal that the deploy goes on without the hosts that failed
 	ActHold    Act = "hold"    // journal that a person is needed, because of Err
 	ActEnd     Act = "end"     // journal Ending
 	ActAbandon Act = "abandon" // record what is observed and end
@@ -67,15 +68,19 @@ func decideUndo(s State) Decision {
 	switch {
 	case s.Next >= len(s.Undo.Steps):
 		return Decision{Act: ActEnd, Ending: s.UndoTo, Err: s.Err}
-	case s.UndoOutcomes[s.Next].Failed:
+	case s.UndoOutcomes.At(s.Next).Failed && s.Plan.Rolls() && toleratedBack(s):
+		return Decision{Act: ActSkip, Err: s.Trouble}
+	case s.UndoOutcomes.At(s.Next).Failed:
 		return Decision{Act: ActHold, Err: s.Trouble}
 	}
 	return Decision{Act: ActRun}
 }
 
 func decidePlan(s State) Decision {
-	failed := s.Next < len(s.Outcomes) && s.Outcomes[s.Next].Failed
+	failed := s.Next < s.Outcomes.Len() && s.Outcomes.At(s.Next).Failed
 	switch {
+	case failed && s.Baked() && s.Plan.Rolls() && onlyHosts(s):
+		return Decision{Act: ActSkip, Err: s.Trouble}
 	case failed && s.Baked():
 		return Decision{Act: ActHold, Err: s.Trouble}
 	case failed:
@@ -84,6 +89,8 @@ func decidePlan(s State) Decision {
 		return decideCancel(s)
 	case s.Next >= len(s.Plan.Steps):
 		return Decision{Act: ActEnd, Ending: Succeeded}
+	case s.pausesHere():
+		return Decision{Act: ActWait}
 	}
 	return Decision{Act: ActRun}
 }
@@ -99,6 +106,8 @@ func decideFailed(s State) Decision {
 		return Decision{Act: ActEnd, Ending: Failed, Err: why}
 	case why.Code == CodeHold:
 		return Decision{Act: ActHold, Err: why}
+	case s.Plan.Rolls():
+		return decideHosts(s, why)
 	case !canGoBack(s):
 		return Decision{Act: ActHold, Err: why.hold("there is no earlier release to go back to")}
 	case Moved(s) && s.Request.Want == WantRollback:
@@ -120,13 +129,16 @@ func decideCancel(s State) Decision {
 // moved, or there is an old slot to move it back to, or, before the commit
 // point of the very first release, nothing was ever live.
 func canGoBack(s State) bool {
+	if s.Plan.Rolls() {
+		return rollsBack(s)
+	}
 	return !Moved(s) || s.Plan.OldSlot != "" || !s.Committed() && s.Plan.Old.IsZero()
 }
 
 // undoEnding is Reverted where the new release may have had traffic and the old
 // one gets it back.
 func undoEnding(s State, otherwise Ending) Ending {
-	if Moved(s) && s.Plan.OldSlot != "" {
+	if Moved(s) && (s.Plan.OldSlot != "" || s.Plan.Rolls()) && s.Request.replaces() {
 		return Reverted
 	}
 	return otherwise

@@ -35,6 +35,8 @@ func title(s State) string {
 		t += " · unlock"
 	case WantRetire:
 		t += " · stop the old slot"
+	case WantStart, WantStop, WantRestart, WantOffline, WantOnline, WantDrill:
+		t += strings.TrimSpace(" · " + string(s.Request.Want) + " " + someOf(s.Request.Hosts))
 	}
 	c := s.Commit
 	if s.Plan != nil && !s.Plan.Release.IsZero() && s.Request.Want == WantRollback {
@@ -56,6 +58,8 @@ func status(s State) string {
 		return "held, a person is needed"
 	case PhaseQueued:
 		return "queued"
+	case PhasePaused:
+		return "paused"
 	case PhaseReverting:
 		if Moved(s) {
 			return "reverting"
@@ -65,6 +69,10 @@ func status(s State) string {
 		return "live, watching it"
 	case PhaseFinishing:
 		return "live, cleaning up"
+	}
+	switch s.Request.Want {
+	case WantStart, WantStop, WantRestart, WantOffline, WantOnline, WantDrill:
+		return "under way"
 	}
 	return "deploying"
 }
@@ -100,14 +108,18 @@ func marks(s State) []Mark {
 	if s.Plan == nil {
 		return nil
 	}
-	out := planMarks(s.Plan, s.Outcomes, s.Next, s.Undo == nil && s.Open)
+	marks := planMarks
+	if s.Plan.Rolls() {
+		marks = batchMarks
+	}
+	out := marks(s.Plan, s.Outcomes, s.Next, s.Undo == nil && s.Open)
 	if s.Undo != nil {
 		for i := range out {
 			if out[i].State == "doing" {
 				out[i].State = "undone"
 			}
 		}
-		for _, m := range planMarks(s.Undo, s.UndoOutcomes, s.Next, s.Open) {
+		for _, m := range marks(s.Undo, s.UndoOutcomes, s.Next, s.Open) {
 			m.Label = "back: " + m.Label
 			out = append(out, m)
 		}
@@ -115,16 +127,16 @@ func marks(s State) []Mark {
 	return out
 }
 
-func planMarks(p *Plan, outcomes []Outcome, next int, open bool) []Mark {
+func planMarks(p *Plan, outcomes Outcomes, next int, open bool) []Mark {
 	out := make([]Mark, len(p.Steps))
 	for i, st := range p.Steps {
 		out[i] = Mark{Label: label(st), State: "todo"}
 		switch {
-		case outcomes[i].Done:
+		case outcomes.At(i).Done:
 			out[i].State = "done"
-		case outcomes[i].Failed:
+		case outcomes.At(i).Failed:
 			out[i].State = "failed"
-		case open && i == next, !open && outcomes[i].Attempts > 0:
+		case open && i == next, !open && outcomes.At(i).Attempts > 0:
 			out[i].State = "doing"
 		}
 	}
@@ -163,7 +175,7 @@ func percent(s State) int {
 		return 0
 	}
 	done := 0
-	for _, o := range outcomes {
+	for _, o := range outcomes.All() {
 		if o.Done {
 			done++
 		}
@@ -182,10 +194,11 @@ func lines(s State) []string {
 	if why := reason(s); why != "" {
 		out = append(out, why)
 	}
+	if s.Plan != nil && !s.Ended() {
+		out = append(out, fleetLines(s)...)
+	}
 	if s.Phase == PhaseStuck {
-		if now := servingMeanwhile(s); now != "" {
-			out = append(out, now)
-		}
+		out = append(out, servingMeanwhile(s)...)
 		out = append(out, wayOut(s))
 	}
 	if s.Ended() {
@@ -195,14 +208,21 @@ func lines(s State) []string {
 }
 
 // servingMeanwhile says what the journal knows to have traffic while a deploy is held.
-func servingMeanwhile(s State) string {
-	if s.Plan == nil {
-		return ""
+func servingMeanwhile(s State) []string {
+	switch {
+	case s.Plan == nil:
+		return nil
+	case s.Plan.Rolls():
+		return spread(s)
 	}
+	return []string{servingSlot(s)}
+}
+
+func servingSlot(s State) string {
 	backDone := false
 	if s.Undo != nil {
 		for i, st := range s.Undo.Steps {
-			backDone = backDone || st.Op == OpRoute && s.UndoOutcomes[i].Done
+			backDone = backDone || st.Op == OpRoute && s.UndoOutcomes.At(i).Done
 		}
 	}
 	switch {
@@ -223,6 +243,10 @@ func reason(s State) string {
 		return "rolled back by " + s.Cancel.String()
 	case s.Cancel != nil:
 		return strings.TrimSpace("cancelled by " + s.Cancel.String() + " " + s.Why)
+	case s.Pause != nil && s.Phase == PhasePaused:
+		return fmt.Sprintf("paused by %s: `resume %s` goes on, `cancel %s` goes back", s.Pause, s.ID, s.ID)
+	case s.Pause != nil && !s.Ended():
+		return fmt.Sprintf("%s asked to pause: that is done before the next hosts or the switch", s.Pause)
 	case s.Abandon != nil:
 		return strings.TrimSpace("abandoned by " + s.Abandon.String() + " " + s.Why)
 	case s.Other != 0:
@@ -263,12 +287,7 @@ func endLines(s State) []string {
 	if r == nil {
 		return out
 	}
-	switch {
-	case Moved(s):
-		out = append(out, r.Silence())
-	case s.Plan != nil && s.Request.Want != WantRetire && s.Request.Want != WantAccept && s.Request.Want != WantAdopt && len(s.Plan.Steps) > 0:
-		out = append(out, "traffic never moved")
-	}
+	out = append(out, traffic(s, *r)...)
 	out = append(out, serving(*r))
 	if r.Warm != nil {
 		to := ""
@@ -281,10 +300,33 @@ func endLines(s State) []string {
 		}
 		out = append(out, fmt.Sprintf("undo: `rollback %s %s%s` (%s)", s.Target.App, s.Target.Env, to, until))
 	}
+	if s.Plan != nil && s.Plan.Rolls() && s.Ending == Succeeded && s.Request.Want == WantDeploy && !s.Plan.Old.IsZero() && len(s.Plan.Steps) > 0 {
+		out = append(out, fmt.Sprintf("undo: `rollback %s %s`", s.Target.App, s.Target.Env))
+	}
 	if pauses(s) {
 		out = append(out, fmt.Sprintf("nothing is deployed automatically until `unlock %s %s`", s.Target.App, s.Target.Env))
 	}
 	return append(out, r.Notes...)
+}
+
+// traffic tells whether anybody can have noticed.
+func traffic(s State, r Report) []string {
+	switch {
+	case s.Plan == nil || len(s.Plan.Steps) == 0:
+		return nil
+	case s.Plan.aboutHosts():
+		if r.Measured != "" {
+			return []string{r.Silence()}
+		}
+		return nil
+	case Moved(s):
+		return []string{r.Silence()}
+	case s.Plan.Rolls():
+		return []string{"the new release never had traffic"}
+	case s.Request.Want != WantRetire && s.Request.Want != WantAccept && s.Request.Want != WantAdopt:
+		return []string{"traffic never moved"}
+	}
+	return nil
 }
 
 // lockLines tell what a lock or unlock came to.
@@ -321,5 +363,8 @@ func serving(r Report) string {
 		return "nothing is live"
 	}
 	c := r.Serving.Commit
+	if r.Slot == Main {
+		return strings.TrimSpace(fmt.Sprintf("serving now: %s %s", c.Short(), c.Title))
+	}
 	return strings.TrimSpace(fmt.Sprintf("serving now: %s on %s %s", c.Short(), r.Slot, c.Title))
 }

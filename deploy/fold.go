@@ -97,8 +97,10 @@ func (s State) illegalLater(ev Event) string {
 		return unless(s.Open && ev.Step == s.Next, "only the started step has an outcome")
 	case KindRevert:
 		return unless(s.Plan != nil && s.Undo == nil && planKnown(ev.Plan), "a deploy is undone at most once, with known operations")
-	case KindCancel, KindResume, KindAbandon:
-		return unless(!queued && ev.By != nil, "only a claimed deploy is cancelled, resumed or abandoned, by somebody")
+	case KindSkipped:
+		return unless(s.failed() && len(ev.Hosts) > 0, "only a failed step goes on without the hosts that failed")
+	case KindCancel, KindPause, KindResume, KindAbandon:
+		return unless(!queued && ev.By != nil, "only a claimed deploy is cancelled, paused, resumed or abandoned, by somebody")
 	case KindStuck:
 		return unless(!queued && ev.Err != nil, "a claimed deploy is held for a reason")
 	case KindEnded:
@@ -118,7 +120,7 @@ func unless(ok bool, why string) string {
 
 func (s State) runnable(step int) bool {
 	plan, outcomes, _ := s.Current()
-	return plan != nil && step == s.Next && step < len(plan.Steps) && !outcomes[step].Failed
+	return plan != nil && step == s.Next && step < len(plan.Steps) && !outcomes.At(step).Failed
 }
 
 func planKnown(p *Plan) bool {
@@ -135,7 +137,7 @@ func planKnown(p *Plan) bool {
 
 func (o Op) known() bool {
 	switch o {
-	case OpFetch, OpBuild, OpStage, OpFront, OpRetire, OpStart, OpCheck, OpRoute, OpBake, OpDrain, OpStop, OpPrune, OpAccept, OpAdopt, OpHook, OpIdle, OpObserve:
+	case OpFetch, OpBuild, OpStage, OpFront, OpRetire, OpStart, OpCheck, OpRoute, OpBake, OpDrain, OpStop, OpPrune, OpAccept, OpAdopt, OpHook, OpIdle, OpOut, OpIn, OpObserve:
 		return true
 	}
 	return false
@@ -164,17 +166,22 @@ func (s *State) apply(ev Event) {
 	case KindClaimed:
 		s.Claimed, s.Note = ev.At, ""
 	case KindPlanned:
-		s.Plan, s.Outcomes = ev.Plan, make([]Outcome, len(ev.Plan.Steps))
+		s.Skipped = ev.Plan.Behind
+		s.Plan, s.Outcomes = ev.Plan, NewOutcomes(len(ev.Plan.Steps))
 	case KindStarted, KindDone, KindFailed:
 		s.applyOutcome(ev)
 	case KindRevert:
-		s.Undo, s.UndoOutcomes, s.UndoTo = ev.Plan, make([]Outcome, len(ev.Plan.Steps)), ev.Ending
-		s.Next, s.Open, s.Stuck = 0, false, nil
+		s.Undo, s.UndoOutcomes, s.UndoTo = ev.Plan, NewOutcomes(len(ev.Plan.Steps)), ev.Ending
+		s.Next, s.Open, s.Stuck, s.Pause, s.Skipped = 0, false, nil, nil, nil
 		s.blame(ev.Err)
 	case KindCancel:
 		s.Cancel, s.Why = ev.By, ev.Text
 	case KindAbandon:
 		s.Abandon, s.Why = ev.By, ev.Text
+	case KindPause:
+		s.Pause = ev.By
+	case KindSkipped:
+		s.applySkipped(ev)
 	case KindResume:
 		s.applyResume()
 	case KindStuck:
@@ -216,28 +223,60 @@ func (s *State) applyOutcome(ev Event) {
 		s.Trouble = ev.Err
 		s.blame(ev.Err)
 	}
+	s.setOutcome(ev.Step, o)
 }
 
-// outcome returns the outcome of a step of the plan in force, in a cloned slice.
-func (s *State) outcome(step int) *Outcome {
+// outcome returns the outcome of a step of the plan in force.
+func (s *State) outcome(step int) Outcome {
+	_, outcomes, _ := s.Current()
+	return outcomes.At(step)
+}
+
+func (s *State) setOutcome(step int, o Outcome) {
 	if s.Undo != nil {
-		s.UndoOutcomes = slices.Clone(s.UndoOutcomes)
-		return &s.UndoOutcomes[step]
+		s.UndoOutcomes = s.UndoOutcomes.with(step, o)
+		return
 	}
-	s.Outcomes = slices.Clone(s.Outcomes)
-	return &s.Outcomes[step]
+	s.Outcomes = s.Outcomes.with(step, o)
 }
 
 // applyResume lets the step that is held be run again.
 func (s *State) applyResume() {
-	s.Stuck, s.Trouble = nil, nil
+	s.Stuck, s.Trouble, s.Pause = nil, nil, nil
 	if s.Undo == nil {
 		s.Cancel, s.Why = nil, "" // an order that could not be followed is withdrawn
 	}
+	s.again()
+}
+
+// again lets the step at Next be run once more, if it failed.
+func (s *State) again() {
 	plan, outcomes, _ := s.Current()
-	if plan != nil && s.Next < len(outcomes) && outcomes[s.Next].Failed {
-		s.outcome(s.Next).Failed = false
+	if plan == nil || s.Next >= outcomes.Len() || !outcomes.At(s.Next).Failed {
+		return
 	}
+	o := outcomes.At(s.Next)
+	o.Failed = false
+	s.setOutcome(s.Next, o)
+}
+
+// applySkipped lets the deploy go on without some hosts.
+func (s *State) applySkipped(ev Event) {
+	failures := orEmpty(ev.Evidence).Failures
+	for _, id := range ev.Hosts {
+		i := slices.IndexFunc(failures, func(f HostFailure) bool { return f.Host == id })
+		if i < 0 {
+			failures, i = append(failures, HostFailure{Host: id, Err: ev.Err}), len(failures)
+		}
+		s.Skipped = append(slices.Clip(s.Skipped), failures[i])
+	}
+	s.Trouble, s.Err = nil, nil
+	s.again()
+}
+
+// Behind reports whether the deploy goes on without the host.
+func (s State) Behind(id HostID) bool {
+	return slices.ContainsFunc(s.Skipped, func(f HostFailure) bool { return f.Host == id })
 }
 
 func orEmpty(e *Evidence) Evidence {
@@ -261,6 +300,24 @@ func (s State) phase() Phase {
 		return PhaseFinishing
 	case s.Committed():
 		return PhaseBaking
+	case s.pausesHere():
+		return PhasePaused
 	}
 	return PhaseRunning
+}
+
+// pausesHere reports whether a pause that was asked for takes effect at the step
+// that would be next: between two batches, or before the switch.
+func (s State) pausesHere() bool {
+	if s.Pause == nil || s.Open || s.Undo != nil || s.Plan == nil || s.Next >= len(s.Plan.Steps) || s.Outcomes.At(s.Next).Attempts > 0 {
+		return false
+	}
+	op := s.Plan.Steps[s.Next].Op
+	return op == OpOut || op == OpRoute
+}
+
+// failed reports whether the step at Next failed.
+func (s State) failed() bool {
+	plan, outcomes, _ := s.Current()
+	return plan != nil && s.Next < outcomes.Len() && outcomes.At(s.Next).Failed
 }

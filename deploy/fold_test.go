@@ -221,7 +221,7 @@ func TestOfAStepThatRanTwiceTheFirstLookBeforeIsTheUndoValue(t *testing.T) {
 	s.add(deploy.Event{Kind: deploy.KindStarted, Evidence: note("before")})
 	s.add(deploy.Event{Kind: deploy.KindStarted, Evidence: note("after the crash")})
 	s.add(deploy.Event{Kind: deploy.KindDone, Evidence: note("proof")})
-	o := s.state.Outcomes[0]
+	o := s.state.Outcomes.At(0)
 	if o.Attempts != 2 || !o.Done || o.Before.Note != "before" || o.After.Note != "proof" {
 		t.Fatalf("%+v", o)
 	}
@@ -238,8 +238,8 @@ func TestAResumeLetsTheHeldStepRunAgainAndForgetsNothing(t *testing.T) {
 		t.Fatalf("%+v", s.state)
 	}
 	s.do(nil)
-	if !s.state.Outcomes[0].Done || s.state.Outcomes[0].Failed || s.state.Outcomes[0].Attempts != 2 {
-		t.Fatalf("%+v", s.state.Outcomes[0])
+	if !s.state.Outcomes.At(0).Done || s.state.Outcomes.At(0).Failed || s.state.Outcomes.At(0).Attempts != 2 {
+		t.Fatalf("%+v", s.state.Outcomes.At(0))
 	}
 }
 

@@ -16,6 +16,8 @@ func FoldEnv(l Live, st State, ev Event) Live {
 	switch ev.Kind {
 	case KindClaimed:
 		l.Active = ev.Deploy
+	case KindStarted:
+		l.foldLeaving(st, ev)
 	case KindDone:
 		l.foldDone(st, ev)
 	case KindEnded:
@@ -30,6 +32,11 @@ func (l *Live) foldDone(st State, ev Event) {
 		return
 	}
 	after := orEmpty(ev.Evidence)
+	if st.Plan.Rolls() {
+		l.foldHosts(st, step, after)
+		l.foldRolled(st, ev)
+		return
+	}
 	switch step.Op {
 	case OpStart, OpCheck:
 		l.Slots = maps.Clone(l.Slots)
@@ -138,6 +145,9 @@ func (l *Live) foldEnded(st State, ev Event) {
 	if ev.Report.Observed {
 		l.Release, l.Slot = ev.Report.Serving, ev.Report.Slot
 		l.Slots, l.Warm = maps.Clone(ev.Report.Slots), nil
+		for id, s := range ev.Report.Hosts {
+			l.Hosts = l.Hosts.With(id, s)
+		}
 	}
 	for _, r := range ev.Report.Failed {
 		l.Bad = remember(l.Bad, r.Key())
@@ -148,9 +158,10 @@ func (l *Live) foldEnded(st State, ev Event) {
 	if ev.Report.Warm != nil {
 		l.Warm = ev.Report.Warm
 	}
-	if ev.Ending == Succeeded && st.Plan != nil && len(st.Plan.Steps) > 0 && !st.Plan.Release.IsZero() {
+	if ev.Ending == Succeeded && st.Plan != nil && len(st.Plan.Steps) > 0 && !st.Plan.Release.IsZero() && !st.Plan.aboutHosts() {
 		l.foldGood(st, ev)
 	}
+	l.foldBack(st, ev)
 }
 
 // foldLocks: a lock holds until its unlock; a user's rollback pauses automatic

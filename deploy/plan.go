@@ -4,40 +4,56 @@ package deploy
 // printable, diffable, golden-tested, and carries its resolved settings, so
 // that a reload of the configuration affects later plans only.
 type Plan struct {
-	Target   Target   `json:"target"`
-	Want     Want     `json:"want"`
-	Release  Release  `json:"release,omitzero"` // what will serve; zero for a retire or accept
-	Slot     Slot     `json:"slot,omitempty"`   // where
-	Old      Release  `json:"old,omitzero"`     // what serves now; zero: nothing
-	OldSlot  Slot     `json:"old_slot,omitempty"`
-	Steps    []Step   `json:"steps"`
-	Commit   int      `json:"commit"` // index of the step after which the deploy goes forward; -1: none
-	Baked    int      `json:"baked"`  // index of the step after which only clean-up is left; -1: none
-	Settings Settings `json:"settings"`
-	Notes    []string `json:"notes,omitempty"` // told with the plan
+	Target   Target        `json:"target"`
+	Want     Want          `json:"want"`
+	Release  Release       `json:"release,omitzero"` // what will serve; zero for a retire or accept
+	Slot     Slot          `json:"slot,omitempty"`   // where
+	Old      Release       `json:"old,omitzero"`     // what serves now; zero: nothing
+	OldSlot  Slot          `json:"old_slot,omitempty"`
+	Steps    []Step        `json:"steps"`
+	Commit   int           `json:"commit"` // index of the step after which the deploy goes forward; -1: none
+	Baked    int           `json:"baked"`  // index of the step after which only clean-up is left; -1: none
+	Settings Settings      `json:"settings"`
+	Notes    []string      `json:"notes,omitempty"`  // told with the plan
+	Fleet    []Member      `json:"fleet,omitempty"`  // rolling: the hosts in their turn
+	Behind   []HostFailure `json:"behind,omitempty"` // rolling: hosts that could not be looked at, so that the plan leaves them out
+}
+
+// Rolls reports whether the plan works through hosts one after another.
+func (p Plan) Rolls() bool { return p.Settings.Rolling != nil }
+
+// Member is one host of a rolling plan, as it was before.
+type Member struct {
+	Host   HostID  `json:"host"`
+	Old    Release `json:"old,omitzero"`     // what it ran as far as ipublish knows; zero: nobody knows
+	Served bool    `json:"served,omitempty"` // it was healthy and in traffic: it counts for the floor
+	Kept   bool    `json:"kept,omitempty"`   // it stays out of traffic, by a person's word or the plan's end
+	Batch  int     `json:"batch"`
 }
 
 // Settings are the parts of the configuration that executing a plan needs.
 // Secrets are ${…} references.
 type Settings struct {
-	Repository  string            `json:"repository"`
-	Credential  Credential        `json:"credentials,omitzero"`
-	Build       Build             `json:"build,omitzero"`
-	Runtime     Section           `json:"runtime"`
-	Env         map[string]string `json:"env,omitempty"`
-	EnvFile     string            `json:"env_file,omitempty"`
-	Shared      []Shared          `json:"shared,omitempty"`
-	Hooks       Hooks             `json:"hooks,omitzero"`
-	Health      Health            `json:"health"`
-	Verify      *Verify           `json:"verify,omitempty"`
-	Hosts       []Host            `json:"hosts"`
-	Balancer    Section           `json:"balancer"`
-	ReleaseDir  string            `json:"release_dir"`
-	BlueGreen   BlueGreen         `json:"blue_green,omitzero"`
-	Rolling     *Rolling          `json:"rolling,omitempty"`
-	IdleAfter   Duration          `json:"idle_after"`
-	StopTimeout Duration          `json:"stop_timeout"`
-	AutoRevert  bool              `json:"auto_revert"`
+	Repository       string            `json:"repository"`
+	Credential       Credential        `json:"credentials,omitzero"`
+	Build            Build             `json:"build,omitzero"`
+	Runtime          Section           `json:"runtime"`
+	Env              map[string]string `json:"env,omitempty"`
+	EnvFile          string            `json:"env_file,omitempty"`
+	Shared           []Shared          `json:"shared,omitempty"`
+	Hooks            Hooks             `json:"hooks,omitzero"`
+	Health           Health            `json:"health"`
+	Verify           *Verify           `json:"verify,omitempty"`
+	Hosts            []Host            `json:"hosts"`
+	Balancer         Section           `json:"balancer"`
+	ReleaseDir       string            `json:"release_dir"`
+	BlueGreen        BlueGreen         `json:"blue_green,omitzero"`
+	Rolling          *Rolling          `json:"rolling,omitempty"`
+	IdleAfter        Duration          `json:"idle_after"`
+	DrainTimeout     Duration          `json:"drain_timeout,omitempty"`
+	ProgressDeadline Duration          `json:"progress_deadline,omitempty"`
+	StopTimeout      Duration          `json:"stop_timeout"`
+	AutoRevert       bool              `json:"auto_revert"`
 }
 
 // Host finds a host of the plan.

@@ -14,7 +14,14 @@ import (
 // there is nothing to do; its notes say why.
 func NewPlan(app App, env Environment, live Live, st State, obs Observation) (Plan, error) {
 	p := planning{app: app, env: env, live: live, st: st, obs: obs}
+	if env.Rolling != nil {
+		return p.rolling()
+	}
 	switch st.Request.Want {
+	case WantRestart:
+		return p.restart()
+	case WantStart, WantStop, WantOffline, WantOnline, WantDrill:
+		return Plan{}, p.refuse(CodeRefused, "%s is for hosts of a rolling environment, and %s switches between two slots: `restart %s %s` starts what is live anew, unnoticed", st.Request.Want, p.target(), app.Name, env.Name)
 	case WantAdopt:
 		return p.adopt()
 	case WantDeploy:
@@ -61,6 +68,17 @@ func (p planning) deploy() (Plan, error) {
 		return plan, nil
 	}
 	return p.blueGreen(rel, p.obtain)
+}
+
+// restart brings what is live up anew in the other slot, and switches.
+func (p planning) restart() (Plan, error) {
+	if p.live.Slot == "" || p.live.Release.Adopted() {
+		return Plan{}, p.refuse(CodeRefused, "ipublish has not deployed anything to %s that it could restart: `deploy %s to %s`", p.target(), p.app.Name, p.env.Name)
+	}
+	if err := p.worldFits(); err != nil {
+		return Plan{}, err
+	}
+	return p.blueGreen(p.live.Release, p.restage)
 }
 
 // guard refuses releases that are known to be bad, or that a person left.

@@ -18,7 +18,7 @@ func (p planning) releaseStep(op Op, rel Release, limit time.Duration) Step {
 
 func (p planning) slotStep(op Op, slot Slot, rel Release, limit time.Duration) Step {
 	s := p.releaseStep(op, rel, limit)
-	s.Hosts, s.Slot, s.Port, s.Stop = p.env.HostIDs(), slot, p.env.BlueGreen.Port(slot), p.env.StopTimeout
+	s.Hosts, s.Slot, s.Port, s.Stop = p.env.HostIDs(), slot, p.env.Port(slot), p.env.StopTimeout
 	if key := rel.Key(); key != "" {
 		s.Dir = path.Join(p.releases(), key)
 	}
@@ -116,7 +116,7 @@ func SettingsOf(app App, env Environment) Settings {
 	return Settings{
 		Repository: app.Repository, Credential: app.Credential, Build: app.Build, Runtime: app.Runtime,
 		Env: app.Env, EnvFile: app.EnvFile, Shared: app.Shared, Hooks: app.Hooks, Health: app.Health, Verify: env.Verify, Hosts: env.Hosts, Balancer: env.Balancer,
-		ReleaseDir: env.ReleaseDir, BlueGreen: env.BlueGreen, Rolling: env.Rolling, IdleAfter: env.IdleAfter,
+		ReleaseDir: env.ReleaseDir, DrainTimeout: env.DrainTimeout, ProgressDeadline: env.ProgressDeadline, BlueGreen: env.BlueGreen, Rolling: env.Rolling, IdleAfter: env.IdleAfter,
 		StopTimeout: env.StopTimeout, AutoRevert: env.AutoRevert,
 	}
 }
@@ -126,6 +126,11 @@ func SettingsOf(app App, env Environment) Settings {
 func ObserveSteps(app App, env Environment, live Live) (slots map[Slot]Step, route Step) {
 	p := planning{app: app, env: env, live: live}
 	slots = map[Slot]Step{}
+	if env.Rolling != nil {
+		all := p.cycle(p.env.Hosts, 0)
+		slots[Main] = p.slotStep(OpObserve, Main, live.Release, time.Minute)
+		return slots, all.in(live.Release)
+	}
 	for _, s := range []Slot{Blue, Green} {
 		slots[s] = p.slotStep(OpObserve, s, live.Slots[s].Release, time.Minute)
 	}

@@ -20,6 +20,9 @@ func Conclude(s State, live Live, ending Ending, now time.Time) Report {
 	if ending != Succeeded {
 		r.Notes = append(r.Notes, migrationNotes(s)...)
 	}
+	if s.Plan.Rolls() {
+		r.rolled(s, live, ending)
+	}
 	r.remember(s, ending, now)
 	return r
 }
@@ -27,13 +30,16 @@ func Conclude(s State, live Live, ending Ending, now time.Time) Report {
 func (r *Report) remember(s State, ending Ending, now time.Time) {
 	plan := s.Plan
 	rel := s.Artifact(plan.Release)
+	if plan.aboutHosts() {
+		return
+	}
 	switch ending {
 	case Succeeded:
 		if len(plan.Steps) == 0 {
 			return
 		}
 		r.Warm = leaseOf(*plan, now)
-		if plan.Want == WantRollback {
+		if plan.Want == WantRollback && !plan.Old.IsZero() {
 			r.Left = []Release{plan.Old}
 		}
 	case Reverted:
@@ -47,7 +53,7 @@ func (r *Report) remember(s State, ending Ending, now time.Time) {
 // leaseOf keeps the old slot warm; what was adopted runs as long as it likes.
 func leaseOf(plan Plan, now time.Time) *Lease {
 	switch {
-	case plan.OldSlot == "":
+	case plan.OldSlot == "", plan.Rolls():
 		return nil
 	case plan.Old.Adopted():
 		return &Lease{Slot: plan.OldSlot, Release: plan.Old}
@@ -74,7 +80,7 @@ func (r *Report) blame(s State, rel Release) {
 func drainNotes(s State) []string {
 	var notes []string
 	plan, outcomes, _ := s.Current()
-	for i, o := range outcomes {
+	for i, o := range outcomes.All() {
 		switch step := plan.Steps[i]; {
 		case step.Op == OpDrain && o.After.TimedOut:
 			notes = append(notes, fmt.Sprintf("the %s slot still had work in flight when its drain time of %s was over", step.Slot, step.Hold))
@@ -88,7 +94,7 @@ func drainNotes(s State) []string {
 // migrationNotes tell what ran and is not undone.
 func migrationNotes(s State) []string {
 	for i, st := range s.Plan.Steps {
-		o := s.Outcomes[i]
+		o := s.Outcomes.At(i)
 		switch {
 		case st.Hook != "migrate" || o.Attempts == 0:
 		case o.Done:
@@ -162,8 +168,8 @@ func probeSum(s State) Probe {
 // evidences gives every record of the deploy in the order in which it was made.
 func evidences(s State) []Evidence {
 	var out []Evidence
-	for _, list := range [][]Outcome{s.Outcomes, s.UndoOutcomes} {
-		for _, o := range list {
+	for _, list := range []Outcomes{s.Outcomes, s.UndoOutcomes} {
+		for _, o := range list.All() {
 			out = append(out, o.Before, o.After)
 		}
 	}

@@ -14,6 +14,7 @@ type HostState struct {
 	Release  Release  `json:"release,omitzero"`  // what ipublish put there last
 	Instance Instance `json:"instance,omitzero"` // with the gate's pass record
 	Out      *Outage  `json:"out,omitempty"`     // nil: in traffic by ipublish's doing
+	Host     Host     `json:"host,omitzero"`     // how it was reached: it may leave the configuration
 }
 
 // Outage is an entry of the traffic ledger: why a host is out of traffic. It is

@@ -41,13 +41,13 @@ type State struct {
 	ResolvedSeq uint64    `json:"resolved_seq,omitempty"` // the event that brought it
 	Claimed     time.Time `json:"claimed,omitzero"`
 	Plan        *Plan     `json:"plan,omitempty"` // nil until planned
-	Outcomes    []Outcome `json:"outcomes,omitempty"`
+	Outcomes    Outcomes  `json:"outcomes,omitzero"`
 	Next        int       `json:"next"` // index of the step to run or running
 	Open        bool      `json:"open"` // Next was started and has no outcome
 
-	Undo         *Plan     `json:"undo,omitempty"` // the journaled way back
-	UndoOutcomes []Outcome `json:"undo_outcomes,omitempty"`
-	UndoTo       Ending    `json:"undo_to,omitempty"` // where the undo leads
+	Undo         *Plan    `json:"undo,omitempty"` // the journaled way back
+	UndoOutcomes Outcomes `json:"undo_outcomes,omitzero"`
+	UndoTo       Ending   `json:"undo_to,omitempty"` // where the undo leads
 
 	Built   *Release      `json:"built,omitempty"`   // the release with its artifact, once built
 	Trouble *Error        `json:"trouble,omitempty"` // why the step at Next failed
@@ -74,7 +74,7 @@ func (s State) Active() bool { return s.Phase != PhaseQueued && s.Phase != Phase
 func (s State) Ended() bool { return s.Phase == PhaseEnded }
 
 // Current returns the plan in force, its outcomes and whether it is the undo.
-func (s State) Current() (plan *Plan, outcomes []Outcome, undoing bool) {
+func (s State) Current() (plan *Plan, outcomes Outcomes, undoing bool) {
 	if s.Undo != nil {
 		return s.Undo, s.UndoOutcomes, true
 	}
@@ -83,12 +83,12 @@ func (s State) Current() (plan *Plan, outcomes []Outcome, undoing bool) {
 
 // Committed reports whether the deploy's commit point lies behind it.
 func (s State) Committed() bool {
-	return s.Plan != nil && s.Plan.Commit >= 0 && s.Plan.Commit < len(s.Outcomes) && s.Outcomes[s.Plan.Commit].Done
+	return s.Plan != nil && s.Plan.Commit >= 0 && s.Plan.Commit < s.Outcomes.Len() && s.Outcomes.At(s.Plan.Commit).Done
 }
 
 // Baked reports whether only clean-up is left.
 func (s State) Baked() bool {
-	return s.Plan != nil && s.Plan.Baked >= 0 && s.Plan.Baked < len(s.Outcomes) && s.Outcomes[s.Plan.Baked].Done
+	return s.Plan != nil && s.Plan.Baked >= 0 && s.Plan.Baked < s.Outcomes.Len() && s.Outcomes.At(s.Plan.Baked).Done
 }
 
 // Live is one environment: the fold of all its events. The zero Live is an

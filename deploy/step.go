@@ -67,6 +67,8 @@ type Step struct {
 	Hook    string     `json:"hook,omitempty"`    // hook, idle: its name in the configuration
 	Run     []string   `json:"run,omitempty"`     // hook, idle: argv, placeholders not yet replaced
 	On      string     `json:"on,omitempty"`      // hook, idle: OnBot, OnFirstHost or OnHosts
+	Batch   int        `json:"batch,omitempty"`   // of a rolling plan, from 1
+	Forget  bool       `json:"forget,omitempty"`  // stop: the host is in the configuration no more
 
 	// Bound at execution, never journaled.
 	Env    map[string]string `json:"-"` // the app's environment with references resolved: secret
@@ -254,8 +256,9 @@ type Report struct {
 	Failed   []Release `json:"failed,omitempty"` // releases to mark as failed here
 	Left     []Release `json:"left,omitempty"`   // releases that this deploy took out of traffic by rollback or revert
 	// Observed: Serving, Slot and Slots were looked up because the deploy was abandoned.
-	Observed bool               `json:"observed,omitempty"`
-	Slots    map[Slot]SlotState `json:"slots,omitempty"`
+	Observed bool                 `json:"observed,omitempty"`
+	Slots    map[Slot]SlotState   `json:"slots,omitempty"`
+	Hosts    map[HostID]HostState `json:"hosts,omitempty"` // of a rolling environment
 }
 
 // Lease keeps the old slot warm after a deploy.

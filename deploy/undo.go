@@ -16,6 +16,10 @@ func Undo(s State) Plan {
 		return plan
 	}
 	plan.Release, plan.Slot, plan.Settings = s.Plan.Old, s.Plan.OldSlot, s.Plan.Settings
+	if s.Plan.Rolls() {
+		plan.Steps, plan.Fleet = undoRolling(s), s.Plan.Fleet
+		return plan
+	}
 	u := undoing{s: s, plan: *s.Plan}
 	if route, ok := u.began(OpRoute); ok && !u.untouchable() && s.Plan.OldSlot != "" {
 		plan.Steps = append(plan.Steps, u.checkOld(route), u.routeBack(route))
@@ -34,8 +38,11 @@ func Moved(s State) bool {
 	if s.Plan == nil {
 		return false
 	}
+	if s.Plan.Rolls() {
+		return movedRolling(s)
+	}
 	for i, st := range s.Plan.Steps {
-		if o := s.Outcomes[i]; st.Op == OpRoute && o.Attempts > 0 {
+		if o := s.Outcomes.At(i); st.Op == OpRoute && o.Attempts > 0 {
 			return o.Done || o.After.Traffic == nil || receives(st, o.After.Traffic.Up)
 		}
 	}
@@ -62,7 +69,7 @@ func (u undoing) untouchable() bool {
 // began finds the step of an operation that was started.
 func (u undoing) began(op Op) (Step, bool) {
 	for i, st := range u.plan.Steps {
-		if st.Op == op && u.s.Outcomes[i].Attempts > 0 {
+		if st.Op == op && u.s.Outcomes.At(i).Attempts > 0 {
 			return st, true
 		}
 	}
@@ -114,7 +121,7 @@ func (u undoing) drainNew(route Step) Step {
 // idle now.
 func (u undoing) idled(route Step) []Step {
 	for i, st := range u.plan.Steps {
-		if st.Hook == "on_live" && u.s.Outcomes[i].Attempts == 0 {
+		if st.Hook == "on_live" && u.s.Outcomes.At(i).Attempts == 0 {
 			return nil
 		}
 	}

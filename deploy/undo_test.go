@@ -101,7 +101,7 @@ func wanted(st deploy.State) []deploy.Op {
 
 func begun(st deploy.State, op deploy.Op) bool {
 	for i, s := range st.Plan.Steps {
-		if s.Op == op && st.Outcomes[i].Attempts > 0 {
+		if s.Op == op && st.Outcomes.At(i).Attempts > 0 {
 			return true
 		}
 	}

@@ -59,7 +59,7 @@ func (d *drive) bind(s deploy.Step) deploy.Step {
 // spent is what the journal says an interrupted attempt used of the step's time.
 func (d *drive) spent() time.Duration {
 	_, outcomes, _ := d.st.Current()
-	if o := outcomes[d.st.Next]; o.Attempts > 0 {
+	if o := outcomes.At(d.st.Next); o.Attempts > 0 {
 		return max(d.st.Last.Sub(o.Started), 0)
 	}
 	return 0

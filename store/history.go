@@ -97,7 +97,7 @@ func (s *Store) listed(tx *bolt.Tx, id deploy.ID) (deploy.State, error) {
 
 // summary is what lists tell of an ended deploy.
 func summary(st deploy.State) deploy.State {
-	st.Outcomes, st.Undo, st.UndoOutcomes = nil, nil, nil
+	st.Outcomes, st.Undo, st.UndoOutcomes = deploy.Outcomes{}, nil, deploy.Outcomes{}
 	st.Trouble, st.Stuck = nil, nil
 	if st.Plan != nil {
 		plan := *st.Plan

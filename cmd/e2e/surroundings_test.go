@@ -164,7 +164,7 @@ func TestAMigrationThatIsKilledHalfWayWithTheBotRunsAgainAndNeverTwiceAtOnce(t *
 	r.serve()
 	eventually(t, 30*time.Second, "the step is started again", func() bool {
 		st, ok := r.api.state(id)
-		return ok && st.Open && st.Outcomes[st.Next].Attempts == 2
+		return ok && st.Open && st.Outcomes.At(st.Next).Attempts == 2
 	})
 	r.remove("migrate.hold")
 	r.api.ends(id, deploy.Succeeded)
@@ -230,7 +230,7 @@ func TestTwoCallsOfAHookNeverRunAtOnceAndOnlyTheNewestOfThoseThatWaitRuns(t *tes
 		eventually(t, 30*time.Second, "the step is started again", func() bool {
 			st, ok := r.api.state(id)
 			step, has := st.StepAt(st.Next)
-			return ok && has && step.Hook == "migrate" && st.Open && st.Outcomes[st.Next].Attempts == kills
+			return ok && has && step.Hook == "migrate" && st.Open && st.Outcomes.At(st.Next).Attempts == kills
 		})
 		if kills < 3 {
 			r.server.kill()

@@ -45,10 +45,10 @@ func testHistory(t *testing.T, open Open) {
 		if listed.Ending != deploy.Succeeded || listed.Request.By.Name != "Ada" || listed.Last != whole.Last || listed.Plan.Release.Key() != whole.Plan.Release.Key() {
 			t.Errorf("listed as %+v", listed)
 		}
-		if len(listed.Outcomes) != 0 || len(listed.Plan.Steps) != 0 || listed.Committed() {
+		if listed.Outcomes.Len() != 0 || len(listed.Plan.Steps) != 0 || listed.Committed() {
 			t.Errorf("the list carries the plan's steps: %+v", listed)
 		}
-		if len(whole.Outcomes) != 1 || !whole.Outcomes[0].Done || whole.Outcomes[0].After.Traffic == nil {
+		if whole.Outcomes.Len() != 1 || !whole.Outcomes.At(0).Done || whole.Outcomes.At(0).After.Traffic == nil {
 			t.Errorf("the state is not whole: %+v", whole)
 		}
 	})

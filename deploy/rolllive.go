@@ -1,0 +1,118 @@
+package deploy
+
+// aboutHosts reports whether the plan is about hosts of a rolling environment
+// and brings no release: a restart, a drill, and what is asked for by name.
+func (p Plan) aboutHosts() bool {
+	return p.Rolls() && p.Want != WantDeploy && p.Want != WantRollback
+}
+
+// Touches returns the hosts whose record FoldEnv may change with the event; st is
+// the deploy's state after it.
+func (s State) Touches(ev Event) []HostID {
+	switch ev.Kind {
+	case KindStarted, KindDone:
+		if step, ok := s.StepAt(ev.Step); ok && s.Plan.Rolls() {
+			return step.Hosts
+		}
+	case KindEnded:
+		if ev.Report != nil {
+			return hostsIn(ev.Report.Hosts)
+		}
+	}
+	return nil
+}
+
+func hostsIn(m map[HostID]HostState) []HostID {
+	var ids []HostID
+	for id := range m {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// foldLeaving writes the ledger before hosts leave traffic. Who took a host out
+// first stands, but a person's word outlasts a deploy's.
+func (l *Live) foldLeaving(st State, ev Event) {
+	step, ok := st.StepAt(ev.Step)
+	if !ok || step.Op != OpOut {
+		return
+	}
+	person := st.Undo == nil && (st.Request.Want == WantOffline || st.Request.Want == WantStop)
+	seen := orEmpty(ev.Evidence).Traffic
+	for _, t := range step.Targets {
+		if st.Behind(t.Host) {
+			continue
+		}
+		h := l.Hosts.Get(t.Host)
+		if h.Out != nil && (h.Out.Person || !person) {
+			continue
+		}
+		out := Outage{Deploy: ev.Deploy, By: st.Request.By, At: ev.At, Person: person}
+		switch {
+		case h.Out != nil:
+			out.Weight = h.Out.Weight
+		case seen != nil:
+			out.Weight = seen.Weights[t.Addr]
+		}
+		h.Out = &out
+		l.Hosts = l.Hosts.With(t.Host, h)
+	}
+}
+
+// foldHosts records what a finished step made of its hosts.
+func (l *Live) foldHosts(st State, step Step, after Evidence) {
+	seen := map[HostID]Instance{}
+	for _, in := range after.Instances {
+		seen[in.Host] = in
+	}
+	for _, id := range step.Hosts {
+		if st.Behind(id) {
+			continue
+		}
+		h := l.Hosts.Get(id)
+		switch step.Op {
+		case OpStart, OpCheck:
+			h.Instance = seen[id]
+			if !step.Release.IsZero() {
+				h.Release = st.Artifact(step.Release)
+			}
+		case OpStop:
+			h.Instance = Instance{}
+		case OpIn:
+			h.Out = nil
+		default:
+			continue
+		}
+		if step.Forget {
+			l.Hosts = l.Hosts.Without(id)
+			continue
+		}
+		if host, ok := st.Plan.Settings.Host(id); ok {
+			h.Host = host
+		}
+		h.Instance.Log = "" // told nowhere, and it may hold what the app knows
+		l.Hosts = l.Hosts.With(id, h)
+	}
+}
+
+// foldRolled makes the new release the live one at the commit point. A verb that
+// starts something where nothing was ever deployed makes nothing live.
+func (l *Live) foldRolled(st State, ev Event) {
+	if st.Undo != nil || st.Plan.Commit != ev.Step {
+		return
+	}
+	l.Release, l.Slot = st.Artifact(st.Plan.Release), Main
+	l.Deploy, l.Since, l.By = ev.Deploy, ev.At, st.Request.By
+}
+
+// foldBack makes the old release live again where a revert took back what was
+// live already.
+func (l *Live) foldBack(st State, ev Event) {
+	if ev.Ending != Reverted || st.Plan == nil || !st.Plan.Rolls() || !st.Committed() {
+		return
+	}
+	l.Release, l.Slot = st.Plan.Old, st.Plan.OldSlot
+	if was, ok := l.past(l.Release); ok {
+		l.Deploy, l.Since, l.By = was.Deploy, was.At, was.By
+	}
+}
