@@ -45,6 +45,7 @@ type Settings struct {
 	Health           Health            `json:"health"`
 	Verify           *Verify           `json:"verify,omitempty"`
 	Hosts            []Host            `json:"hosts"`
+	Gone             []Host            `json:"gone,omitempty"` // hosts that left the configuration, to be taken out of traffic and stopped
 	Balancer         Section           `json:"balancer"`
 	ReleaseDir       string            `json:"release_dir"`
 	BlueGreen        BlueGreen         `json:"blue_green,omitzero"`
@@ -58,9 +59,11 @@ type Settings struct {
 
 // Host finds a host of the plan.
 func (s Settings) Host(id HostID) (Host, bool) {
-	for _, h := range s.Hosts {
-		if h.ID == id {
-			return h, true
+	for _, list := range [][]Host{s.Hosts, s.Gone} {
+		for _, h := range list {
+			if h.ID == id {
+				return h, true
+			}
 		}
 	}
 	return Host{}, false

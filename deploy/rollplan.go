@@ -64,7 +64,7 @@ func (p planning) rolled(rel Release, obtain func(Plan) []Step) (Plan, error) {
 func (p planning) rollPlan(rel Release, c *crew) Plan {
 	plan := p.plan(rel)
 	plan.Slot, plan.OldSlot, plan.Behind = Main, p.live.Slot, c.behind
-	plan.Settings.Hosts = slices.Concat(plan.Settings.Hosts, c.removed)
+	plan.Settings.Gone = c.removed
 	for _, b := range c.behind {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("%s is left behind: %s", b.Host, MessageOf(b.Err)))
 	}

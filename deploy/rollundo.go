@@ -148,6 +148,18 @@ func (t *touched) pass(op Op, done bool) {
 	}
 }
 
+// Untouched returns the hosts of a rolling plan that served before and were not
+// taken out of traffic yet.
+func (s State) Untouched() []HostID {
+	var ids []HostID
+	for _, t := range trail(s) {
+		if t.Served && !t.left {
+			ids = append(ids, t.Host)
+		}
+	}
+	return ids
+}
+
 // rollsBack reports whether undoing a rolling plan leaves every host with
 // something to run: a host that was serving and was stopped has an old release.
 func rollsBack(s State) bool {

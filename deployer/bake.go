@@ -22,7 +22,9 @@ func (x *effects) bake(ctx context.Context, s deploy.Step) (deploy.Evidence, err
 		return deploy.Evidence{}, ctx.Err()
 	}
 	ev := deploy.Evidence{Probe: b.sum}
-	if t, err := x.traffic(ctx, x.routeOf(s)); err == nil {
+	if x.settings.Rolling != nil {
+		ev.Note = "" // no balancer of a rolling environment counts requests
+	} else if t, err := x.traffic(ctx, x.routeOf(s)); err == nil {
 		ev.Traffic = t
 	} else {
 		ev.Note = "not counted: " + deploy.MessageOf(err)
@@ -145,6 +147,9 @@ func (b *baking) unhealthy(ctx context.Context, why string) error {
 // as well, going back would help nobody.
 func (x *effects) attribute(ctx context.Context, verdict error) error {
 	plan := x.drive.st.Plan
+	if x.settings.Rolling != nil {
+		return x.attributeHosts(ctx, verdict)
+	}
 	if deploy.CodeOf(verdict) != deploy.CodeUnhealthy || plan.OldSlot == "" {
 		return verdict
 	}

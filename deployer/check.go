@@ -26,10 +26,10 @@ func (x *effects) check(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 		if err != nil {
 			return deploy.Instance{}, err
 		}
-		g := &gate{observe: x.observeOne, host: h, id: id, runtime: rt, step: s, health: x.settings.Health}
+		g := &gate{observe: x.observeOne, host: h, id: id, runtime: rt, step: s, health: x.settings.Health, patience: x.patience()}
 		return g.pass(ctx)
 	})
-	if err == nil {
+	if err == nil && x.settings.Rolling == nil {
 		err = x.reached(ctx, s)
 	}
 	return deploy.Evidence{Instances: in}, err
@@ -78,6 +78,10 @@ type gate struct {
 	runtime Runtime
 	step    deploy.Step
 	health  deploy.Health
+
+	patience  time.Duration // of a host that is not reached; 0: as long as the step's
+	unreached error         // why the host could not be looked at
+	lost      time.Time     // since when
 
 	seen     deploy.Instance // at the last look
 	looked   time.Time
@@ -187,7 +191,7 @@ func (g *gate) failed(ctx context.Context, err error) error {
 	if g.failures < g.health.FailureThreshold {
 		return nil
 	}
-	if _, err := g.look(ctx); err != nil {
+	if looked, err := g.look(ctx); err != nil || !looked && g.patience > 0 {
 		return err
 	}
 	return g.unhealthy(fmt.Sprintf("was healthy, then failed %d checks in a row: %s", g.failures, deploy.MessageOf(err)))
@@ -197,8 +201,15 @@ func (g *gate) failed(ctx context.Context, err error) error {
 func (g *gate) look(ctx context.Context) (bool, error) {
 	in, err := g.observe(ctx, g.runtime, g.host, g.id, g.step)
 	if passing(err) {
+		if g.unreached = err; g.lost.IsZero() {
+			g.lost = time.Now()
+		}
+		if g.patience > 0 && time.Since(g.lost) >= g.patience {
+			return false, err
+		}
 		return false, nil
 	}
+	g.unreached, g.lost = nil, time.Time{}
 	if err != nil {
 		return false, err
 	}

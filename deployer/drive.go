@@ -50,6 +50,8 @@ func (d *drive) act(ctx context.Context, dec deploy.Decision) error {
 	case deploy.ActUndo:
 		undo := deploy.Undo(d.st)
 		return d.append(ctx, deploy.Event{Kind: deploy.KindRevert, Plan: &undo, Ending: dec.Ending, Err: dec.Err})
+	case deploy.ActSkip:
+		return d.skip(ctx, dec.Err)
 	case deploy.ActHold:
 		return d.append(ctx, deploy.Event{Kind: deploy.KindStuck, Err: dec.Err})
 	case deploy.ActEnd:
@@ -58,6 +60,17 @@ func (d *drive) act(ctx context.Context, dec deploy.Decision) error {
 		return d.abandon(ctx)
 	}
 	return &deploy.Error{Code: deploy.CodeInternal, Op: "drive", Subject: d.id.String(), Message: "no way to " + string(dec.Act)}
+}
+
+// skip journals that the deploy goes on without the hosts that failed.
+func (d *drive) skip(ctx context.Context, cause *deploy.Error) error {
+	_, outcomes, _ := d.st.Current()
+	failures := outcomes.At(d.st.Next).After.Failures
+	ev := deploy.Event{Kind: deploy.KindSkipped, Step: d.st.Next, Err: cause, Evidence: &deploy.Evidence{Failures: failures}}
+	for _, f := range failures {
+		ev.Hosts = append(ev.Hosts, f.Host)
+	}
+	return d.append(ctx, ev)
 }
 
 // catchUp folds what the journal has beyond the state; it blocks while there is nothing.

@@ -1,8 +1,8 @@
 package deployer
 
 import (
-	"cmp"
 	"context"
+	"path"
 	"slices"
 	"sync"
 
@@ -18,6 +18,7 @@ type effects struct {
 	notes    chan string // holds the newest progress line
 	hidden   sync.Mutex
 	secrets  []string // what references in env resolved to: masked in logs
+	epoch    uint64   // of the step under way; 0: nothing is being changed
 }
 
 // effects opens a plan's settings: references in what is probed are resolved.
@@ -78,7 +79,7 @@ func (x *effects) before(ctx context.Context, s deploy.Step) deploy.Evidence {
 		if err == nil && s.Op == deploy.OpRetire {
 			ev.Traffic, err = x.traffic(ctx, x.routeOf(s))
 		}
-	case deploy.OpRoute, deploy.OpDrain, deploy.OpAccept, deploy.OpAdopt:
+	case deploy.OpRoute, deploy.OpDrain, deploy.OpAccept, deploy.OpAdopt, deploy.OpOut, deploy.OpIn:
 		ev.Traffic, err = x.traffic(ctx, s)
 	}
 	if err != nil {
@@ -121,7 +122,14 @@ func (x *effects) run(ctx context.Context, s deploy.Step) (deploy.Evidence, erro
 	case deploy.OpBake:
 		return x.bake(ctx, s)
 	case deploy.OpDrain:
+		if x.settings.Rolling != nil {
+			return x.drainHosts(ctx, s)
+		}
 		return x.drain(ctx, s)
+	case deploy.OpOut:
+		return x.out(ctx, s)
+	case deploy.OpIn:
+		return x.in(ctx, s)
 	case deploy.OpPrune:
 		return x.prune(ctx, s)
 	case deploy.OpAccept:
@@ -136,37 +144,6 @@ func (x *effects) run(ctx context.Context, s deploy.Step) (deploy.Evidence, erro
 	return deploy.Evidence{}, &deploy.Error{Code: deploy.CodeInternal, Op: string(s.Op), Message: "no effect for this operation"}
 }
 
-// eachHost runs work on every host at once and returns the results sorted by
-// host, with the error of the first host that has one.
-func eachHost[T any](ctx context.Context, hosts []deploy.HostID, work func(context.Context, deploy.HostID) (T, error)) ([]T, error) {
-	type result struct {
-		host  deploy.HostID
-		value T
-		err   error
-	}
-	results := make([]result, len(hosts))
-	var wg sync.WaitGroup
-	for i, id := range hosts {
-		wg.Go(func() {
-			v, err := work(ctx, id)
-			if err != nil {
-				err = &deploy.Error{Code: deploy.CodeOf(err), Op: "on", Subject: string(id), Message: deploy.MessageOf(err), Log: logOf(err), Err: err}
-			}
-			results[i] = result{id, v, err}
-		})
-	}
-	wg.Wait()
-	slices.SortStableFunc(results, func(a, b result) int { return cmp.Compare(a.host, b.host) })
-	values := make([]T, 0, len(results))
-	for _, r := range results {
-		if r.err != nil {
-			return nil, r.err
-		}
-		values = append(values, r.value)
-	}
-	return values, nil
-}
-
 // host opens a host of the plan.
 func (x *effects) host(id deploy.HostID) (Host, error) {
 	h, ok := x.settings.Host(id)
@@ -176,12 +153,22 @@ func (x *effects) host(id deploy.HostID) (Host, error) {
 	return x.engine.Drivers.Host(h)
 }
 
+// fencedHost opens a host of the plan for a change: an older command of ours
+// that was lost on the way cannot act after it.
+func (x *effects) fencedHost(id deploy.HostID) (Host, error) {
+	h, err := x.host(id)
+	if err != nil || x.epoch == 0 {
+		return h, err
+	}
+	return fence(h, path.Join(x.settings.ReleaseDir, x.target.App, x.target.Env, ".epoch"), x.epoch), nil
+}
+
 // balancer opens the plan's balancer; it may run on this machine or on a host of the plan.
 func (x *effects) balancer() (Balancer, error) {
 	return x.engine.Drivers.Balancer(x.target, x.settings.Balancer, func(name string) (Host, error) {
 		for _, h := range x.settings.Hosts {
 			if string(h.ID) == name {
-				return x.engine.Drivers.Host(h)
+				return x.fencedHost(h.ID)
 			}
 		}
 		if name == "local" {

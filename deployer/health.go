@@ -104,7 +104,7 @@ func redirects(follow bool) func(*http.Request, []*http.Request) error {
 // isRelease says why the answer does not prove the release, or nil. The
 // "process" proof is the gate's, not the answer's.
 func isRelease(expect string, a answer, r deploy.Release) error {
-	if r.Adopted() {
+	if r.Adopted() || r.IsZero() {
 		return nil // nobody knows what it calls itself
 	}
 	how, arg, _ := strings.Cut(expect, ":")

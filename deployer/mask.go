@@ -29,6 +29,16 @@ func (x *effects) masked(ev deploy.Evidence) deploy.Evidence {
 	return ev
 }
 
+// maskedFailures are without secrets; their causes become text.
+func (x *effects) maskedFailures(list []deploy.HostFailure) []deploy.HostFailure {
+	var out []deploy.HostFailure
+	for _, f := range list {
+		out = append(out, deploy.HostFailure{Host: f.Host, Err: &deploy.Error{
+			Code: f.Err.Code, Op: f.Err.Op, Subject: f.Err.Subject, Message: x.mask(deploy.MessageOf(f.Err)), Log: x.mask(f.Err.Log)}})
+	}
+	return out
+}
+
 // maskedError is err as an *deploy.Error without secrets; its cause becomes text.
 func (x *effects) maskedError(err error) error {
 	if err == nil || len(x.secrets) == 0 {

@@ -63,6 +63,10 @@ func (e *Engine) observe(ctx context.Context, t deploy.Target, app deploy.App, e
 	if err != nil {
 		return obs, err
 	}
+	if env.Rolling != nil {
+		err = retry(ctx, func(ctx context.Context) error { obs.Hosts, err = x.look(ctx); return err })
+		return obs, err
+	}
 	slots, route := deploy.ObserveSteps(app, env, live)
 	for _, slot := range []deploy.Slot{deploy.Blue, deploy.Green} {
 		err := retry(ctx, func(ctx context.Context) (err error) {
@@ -97,6 +101,8 @@ func (d *drive) abandon(ctx context.Context) error {
 		}
 		if oerr != nil {
 			report.Notes = append(report.Notes, "not everything could be looked at: "+deploy.MessageOf(oerr))
+		} else if env.Rolling != nil {
+			recordHosts(&report, live, d.st, env, obs)
 		} else {
 			recordObserved(&report, live, d.st, env, obs)
 		}
@@ -121,6 +127,38 @@ func recordObserved(report *deploy.Report, live deploy.Live, st deploy.State, en
 			report.Serving, report.Slot = rel, slot
 			if rel.IsZero() && live.Slot == slot {
 				report.Serving = live.Release
+			}
+		}
+	}
+}
+
+// recordHosts turns what was seen into what each host is from now on. The release
+// that most serving hosts run is the live one.
+func recordHosts(report *deploy.Report, live deploy.Live, st deploy.State, env deploy.Environment, obs deploy.Observation) {
+	report.Observed, report.Hosts, report.Slots = true, map[deploy.HostID]deploy.HostState{}, map[deploy.Slot]deploy.SlotState{}
+	report.Serving, report.Slot = deploy.Release{}, ""
+	votes := map[string]int{}
+	for _, h := range env.Hosts {
+		sight, now := obs.Hosts[h.ID], live.Hosts.Get(h.ID)
+		if sight.Err != nil {
+			continue
+		}
+		sight.Instance.Log = "" // told nowhere, and it may hold what the app knows
+		now.Instance, now.Host = sight.Instance, h
+		if rel := knownRelease(live, st, []deploy.Instance{sight.Instance}); !rel.IsZero() {
+			now.Release = rel
+		}
+		switch {
+		case sight.Up:
+			now.Out = nil
+		case now.Out == nil:
+			now.Out = &deploy.Outage{Deploy: st.ID, By: st.Request.By, At: time.Now()}
+		}
+		report.Hosts[h.ID] = now
+		if sight.Serving() {
+			votes[now.Release.Key()]++
+			if best := report.Serving.Key(); report.Slot == "" || votes[now.Release.Key()] > votes[best] {
+				report.Serving, report.Slot = now.Release, deploy.Main
 			}
 		}
 	}

@@ -80,6 +80,11 @@ func (x *effects) samePassed(s deploy.Step, seen []deploy.Instance) error {
 		return err
 	}
 	passed := live.Slots[s.Slot].Instances
+	if x.settings.Rolling != nil {
+		for _, id := range s.Hosts {
+			passed = append(passed, live.Hosts.Get(id).Instance)
+		}
+	}
 	for _, now := range seen {
 		same := func(then deploy.Instance) bool {
 			return then.Passed && then.Host == now.Host && then.PID == now.PID && then.Started == now.Started

@@ -2,6 +2,7 @@ package deployer
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,11 +31,24 @@ func (d *drive) run(ctx context.Context) error {
 	if err := d.append(ctx, deploy.Event{Kind: deploy.KindStarted, Step: d.st.Next, Evidence: &before}); err != nil {
 		return err
 	}
+	if err := x.fenceOff(); err != nil {
+		return err
+	}
 	after, err := d.effect(ctx, x, step)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if len(after.Failures) == 0 {
+		after.Failures = x.maskedFailures(hostFailures(err))
+	}
 	return d.outcome(ctx, step, x.masked(after), x.maskedError(err))
+}
+
+// fenceOff makes every command before this step an older one.
+func (x *effects) fenceOff() error {
+	live, err := x.engine.Ledger.Live(x.target)
+	x.epoch = live.Seq
+	return err
 }
 
 // unopened journals a step that could not even begin.
@@ -49,6 +63,9 @@ func (d *drive) unopened(ctx context.Context, step deploy.Step, cause error) err
 func (d *drive) bind(s deploy.Step) deploy.Step {
 	s.Release = d.st.Artifact(s.Release)
 	s.Deploy = d.id
+	if plan, _, _ := d.st.Current(); plan.Rolls() {
+		s = d.muster(s)
+	}
 	if s.Op == deploy.OpDrain || s.Op == deploy.OpIdle {
 		spent := deploy.Duration(d.spent())
 		s.Hold, s.Limit = max(s.Hold-spent, 0), max(s.Limit-spent, deploy.Duration(time.Minute))
@@ -139,7 +156,17 @@ func (d *drive) peek(ctx context.Context) error {
 func outcomeEvent(index int, step deploy.Step, after deploy.Evidence, err error) deploy.Event {
 	ev := deploy.Event{Kind: deploy.KindDone, Step: index, Evidence: &after}
 	if err != nil {
-		ev.Kind, ev.Err = deploy.KindFailed, stepError(err, step.Name(), step.Subject())
+		ev.Kind, ev.Err = deploy.KindFailed, stepError(err, step.Name(), subjectOf(step, after.Failures))
 	}
 	return ev
+}
+
+// subjectOf says what a failed step was about: of several hosts the one whose
+// error is told.
+func subjectOf(step deploy.Step, failures []deploy.HostFailure) string {
+	if step.Slot != deploy.Main || len(failures) == 0 {
+		return step.Subject()
+	}
+	worst := slices.IndexFunc(failures, func(f deploy.HostFailure) bool { return f.Err.Code == deploy.CodeUnhealthy })
+	return string(failures[max(worst, 0)].Host)
 }

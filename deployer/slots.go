@@ -75,6 +75,9 @@ func (x *effects) stop(ctx context.Context, s deploy.Step) (deploy.Evidence, err
 // slot is not: it may be all that is left. Before anything was ever live there
 // is nothing to harm.
 func (x *effects) harmless(ctx context.Context, s deploy.Step) error {
+	if x.settings.Rolling != nil {
+		return x.outOfTraffic(ctx, s)
+	}
 	live, err := x.engine.Ledger.Live(x.target)
 	if err != nil || live.Slot == "" {
 		return err
@@ -112,9 +115,13 @@ func (x *effects) onSlots(ctx context.Context, s deploy.Step, do func(Runtime, c
 		if err != nil {
 			return deploy.Instance{}, err
 		}
+		guarded, err := x.fencedHost(id)
+		if err != nil {
+			return deploy.Instance{}, err
+		}
 		var seen deploy.Instance
-		err = retry(ctx, func(ctx context.Context) error {
-			if err := do(rt, ctx, h, s); err != nil {
+		err = x.patiently(ctx, func(ctx context.Context) error {
+			if err := do(rt, ctx, guarded, s); err != nil {
 				return err
 			}
 			seen, err = x.observeOne(ctx, rt, h, id, s)

@@ -3,7 +3,6 @@ package deployer
 import (
 	"context"
 	"fmt"
-	"path"
 	"strings"
 
 	"ipublish/deploy"
@@ -15,20 +14,30 @@ const Marker = ".ipublish-sha256"
 
 // The scripts are fixed texts; what they work on are positional arguments.
 const (
-	// $1 the release's folder, $2 its sha256
+	// $1 the release's folder, $2 its sha256. What broken uploads left is removed:
+	// one that still goes on ends by itself, for it cannot land any more.
 	haveScript = `if [ "$(cat "$1/` + Marker + `" 2>/dev/null)" = "$2" ]; then echo have; exit 0; fi
-rm -rf "$1.partial" && mkdir -p "$1.partial" && echo lack`
-	// $1 the folder, $2 sha256, $3 payload's name within it, $4 file or tree
+rm -rf -- "$1".partial* && echo lack`
+	// $1 the folder, $2 sha256, $3 payload's name within it, $4 file or tree; the
+	// payload comes on standard input. Each upload has a folder of its own until it
+	// is whole. A single file may be a program: it is left executable.
 	landScript = `set -e
-cd "$1.partial"
-sum=$(sha256sum "$3" | cut -d' ' -f1)
+part=$1.partial.$$
+trap 'rm -rf -- "$part"' EXIT
+trap 'exit 1' HUP INT TERM
+trap '' PIPE
+mkdir -p -- "$part"
+cd -- "$part"
+cat >"$3"
+sum=$(sha256sum <"$3")
+sum=${sum%% *}
 if [ "$sum" != "$2" ]; then echo "arrived as $sum" >&2; exit 9; fi
-if [ "$4" = tree ]; then tar -xf "$3"; rm "$3"; fi
+if [ "$4" = tree ]; then tar -xf "$3"; rm -- "$3"; else chmod 0755 "$3"; fi
 printf %s "$2" >` + Marker + `
 sync -f . 2>/dev/null || sync
 cd /
-rm -rf "$1"
-mv "$1.partial" "$1"`
+rm -rf -- "$1"
+mv -T -- "$part" "$1" 2>/dev/null || mv -- "$part" "$1"`
 	// $1 the folder of all releases, then the names to keep
 	pruneScript = `cd "$1" 2>/dev/null || exit 0
 shift
@@ -54,7 +63,7 @@ func (x *effects) stage(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 			return false, err
 		}
 		var sent bool
-		err = retry(ctx, func(ctx context.Context) error { sent, err = x.stageOn(ctx, h, s); return err })
+		err = x.patiently(ctx, func(ctx context.Context) error { sent, err = x.stageOn(ctx, h, s); return err })
 		return sent, err
 	})
 	fresh := 0
@@ -66,7 +75,8 @@ func (x *effects) stage(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 	return deploy.Evidence{Note: fmt.Sprintf("%d of %d hosts received it, the others had it", fresh, len(s.Hosts))}, err
 }
 
-// stageOn uploads the release unless the host has it; true if it was sent.
+// stageOn uploads the release unless the host has it; true if it was sent. It
+// takes one command on a host that has it, and two on one that does not.
 func (x *effects) stageOn(ctx context.Context, h Host, s deploy.Step) (bool, error) {
 	out, err := h.Run(ctx, script(haveScript, s.Dir, s.Release.SHA256), nil)
 	if err != nil || strings.TrimSpace(string(out)) == "have" {
@@ -81,12 +91,8 @@ func (x *effects) stageOn(ctx context.Context, h Host, s deploy.Step) (bool, err
 		return false, err
 	}
 	defer r.Close()
-	// A single file may be a program: it is left executable.
-	if err := h.Put(ctx, path.Join(s.Dir+".partial", payload), 0o755, r); err != nil {
-		return false, err
-	}
-	_, err = h.Run(ctx, script(landScript, s.Dir, s.Release.SHA256, payload, s.Release.Kind), nil)
-	return true, err
+	_, err = h.Run(ctx, script(landScript, s.Dir, s.Release.SHA256, payload, s.Release.Kind), r)
+	return err == nil, err
 }
 
 // prune removes the releases that nothing names any more.

@@ -38,6 +38,9 @@ func (g *gate) late(ctx context.Context) error {
 	if context.Cause(ctx) == context.Canceled {
 		return ctx.Err()
 	}
+	if g.patience > 0 && g.unreached != nil {
+		return g.unreached
+	}
 	why := "no answer yet"
 	if g.last != nil {
 		why = "last: " + deploy.MessageOf(g.last)

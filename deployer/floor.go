@@ -1,0 +1,141 @@
+package deployer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"ipublish/deploy"
+)
+
+// floorPatience is how long too few healthy hosts are waited for before a person
+// is needed.
+const floorPatience = 30 * time.Second
+
+// lookTimeout is how long one host may take to be looked at; one that does not
+// answer counts as not in service.
+const lookTimeout = 10 * time.Second
+
+// floor refuses to take hosts out when fewer than min_healthy others would be
+// healthy and in traffic. Hosts that serve nobody can always be worked on.
+func (x *effects) floor(ctx context.Context, s deploy.Step) error {
+	ctx, cancel := context.WithTimeout(ctx, floorPatience)
+	defer cancel()
+	for {
+		others, leaving, err := x.inService(ctx, s.Hosts)
+		switch {
+		case err != nil && !passing(err):
+			return err
+		case err == nil && (leaving == 0 || others >= x.settings.Rolling.MinHealthy):
+			return nil
+		}
+		if !wait(ctx, time.Second) {
+			if err != nil {
+				return err
+			}
+			return &deploy.Error{Code: deploy.CodeHold, Op: string(s.Op), Subject: string(s.Hosts[0]),
+				Message: fmt.Sprintf("%d other hosts are healthy and in traffic, and min_healthy is %d, so %s is not taken out: mend the others, or lower min_healthy", others, x.settings.Rolling.MinHealthy, s.Hosts[0])}
+		}
+	}
+}
+
+// inService counts the hosts that are healthy and in traffic: those of the step,
+// and all others.
+func (x *effects) inService(ctx context.Context, of []deploy.HostID) (others, leaving int, err error) {
+	route := x.fleetRoute()
+	route.Targets = slices.DeleteFunc(route.Targets, func(t deploy.Endpoint) bool { return x.drive.st.Behind(t.Host) })
+	t, err := x.traffic(ctx, route)
+	if err != nil || t == nil {
+		return 0, 0, err
+	}
+	var up []deploy.HostID
+	for _, e := range route.Targets {
+		if slices.Contains(t.Up, e.Addr) {
+			up = append(up, e.Host)
+		}
+	}
+	healthy, err := eachHost(ctx, up, func(ctx context.Context, id deploy.HostID) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+		h, err := x.host(id)
+		return err == nil && x.passesAs(ctx, h, route.Port) == nil, nil
+	})
+	slices.Sort(up)
+	for i, id := range up {
+		switch {
+		case !healthy[i]:
+		case slices.Contains(of, id):
+			leaving++
+		default:
+			others++
+		}
+	}
+	return others, leaving, err
+}
+
+// fleetRoute is the step that names every host of the environment.
+func (x *effects) fleetRoute() deploy.Step {
+	_, route := deploy.ObserveSteps(deploy.App{Name: x.target.App}, deploy.Environment{
+		Name: x.target.Env, Hosts: x.settings.Hosts, Rolling: x.settings.Rolling, ReleaseDir: x.settings.ReleaseDir}, deploy.Live{})
+	return route
+}
+
+// passesAs probes twice before it says that whatever runs there is not healthy.
+func (x *effects) passesAs(ctx context.Context, h Host, port int) (err error) {
+	for range 2 {
+		if _, err = probeHealth(ctx, h, "127.0.0.1:"+portText(port), x.settings.Health, deploy.Release{}); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// look sees how every host of the environment is: what runs there, whether it
+// passes the check as whatever release, and whether the balancer sends it
+// traffic. A host that cannot be looked at says so; the error is the balancer's.
+func (x *effects) look(ctx context.Context) (map[deploy.HostID]deploy.Sight, error) {
+	rt, err := x.engine.Drivers.Runtime(x.settings.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	route := x.fleetRoute()
+	sights, err := eachHost(ctx, route.Hosts, func(ctx context.Context, id deploy.HostID) (deploy.Sight, error) {
+		sight := x.lookAt(ctx, rt, id, route)
+		sight.Instance.Host = id
+		return sight, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := map[deploy.HostID]deploy.Sight{}
+	for _, s := range sights {
+		out[s.Instance.Host] = s
+	}
+	route.Targets = slices.DeleteFunc(route.Targets, func(t deploy.Endpoint) bool { return out[t.Host].Err != nil })
+	t, err := x.traffic(ctx, route)
+	for _, e := range route.Targets {
+		s := out[e.Host]
+		s.Up = t != nil && slices.Contains(t.Up, e.Addr)
+		out[e.Host] = s
+	}
+	return out, err
+}
+
+func (x *effects) lookAt(ctx context.Context, rt Runtime, id deploy.HostID, s deploy.Step) (sight deploy.Sight) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	h, err := x.host(id)
+	if err == nil {
+		err = retry(ctx, func(ctx context.Context) (err error) {
+			sight.Instance, err = x.observeOne(ctx, rt, h, id, s)
+			return err
+		})
+	}
+	if err != nil {
+		sight.Err = onHost(id, err)
+		return sight
+	}
+	sight.Healthy = x.passesAs(ctx, h, s.Port) == nil
+	return sight
+}
