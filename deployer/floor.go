@@ -22,20 +22,21 @@ const lookTimeout = 10 * time.Second
 func (x *effects) floor(ctx context.Context, s deploy.Step) error {
 	ctx, cancel := context.WithTimeout(ctx, floorPatience)
 	defer cancel()
-	for {
+	for seen := -1; ; {
 		others, leaving, err := x.inService(ctx, s.Hosts)
 		switch {
-		case err != nil && !passing(err):
-			return err
 		case err == nil && (leaving == 0 || others >= x.settings.Rolling.MinHealthy):
 			return nil
+		case err != nil && !passing(err) && ctx.Err() == nil:
+			return err
+		case err != nil && ctx.Err() != nil && seen < 0:
+			return err
+		case err == nil:
+			seen = others
 		}
 		if !wait(ctx, time.Second) {
-			if err != nil {
-				return err
-			}
 			return &deploy.Error{Code: deploy.CodeHold, Op: string(s.Op), Subject: string(s.Hosts[0]),
-				Message: fmt.Sprintf("%d other hosts are healthy and in traffic, and min_healthy is %d, so %s is not taken out: mend the others, or lower min_healthy", others, x.settings.Rolling.MinHealthy, s.Hosts[0])}
+				Message: fmt.Sprintf("%d other hosts are healthy and in traffic, and min_healthy is %d, so %s is not taken out: mend the others, or lower min_healthy", max(seen, 0), x.settings.Rolling.MinHealthy, s.Hosts[0])}
 		}
 	}
 }
@@ -45,6 +46,10 @@ func (x *effects) floor(ctx context.Context, s deploy.Step) error {
 func (x *effects) inService(ctx context.Context, of []deploy.HostID) (others, leaving int, err error) {
 	route := x.fleetRoute()
 	route.Targets = slices.DeleteFunc(route.Targets, func(t deploy.Endpoint) bool { return x.drive.st.Behind(t.Host) })
+	rt, err := x.engine.Drivers.Runtime(x.settings.Runtime)
+	if err != nil {
+		return 0, 0, err
+	}
 	t, err := x.traffic(ctx, route)
 	if err != nil || t == nil {
 		return 0, 0, err
@@ -55,23 +60,41 @@ func (x *effects) inService(ctx context.Context, of []deploy.HostID) (others, le
 			up = append(up, e.Host)
 		}
 	}
-	healthy, err := eachHost(ctx, up, func(ctx context.Context, id deploy.HostID) (bool, error) {
-		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-		defer cancel()
-		h, err := x.host(id)
-		return err == nil && x.passesAs(ctx, h, route.Port) == nil, nil
+	counts, err := eachHost(ctx, up, func(ctx context.Context, id deploy.HostID) (bool, error) {
+		own, err := x.counts(ctx, rt, id, route, slices.Contains(of, id))
+		return own, err
 	})
 	slices.Sort(up)
-	for i, id := range up {
+	for i, ok := range counts {
 		switch {
-		case !healthy[i]:
-		case slices.Contains(of, id):
+		case !ok:
+		case slices.Contains(of, up[i]):
 			leaving++
 		default:
 			others++
 		}
 	}
 	return others, leaving, err
+}
+
+// counts reports whether a host in traffic counts as in service. One that is
+// about to leave counts unless it was seen to be unhealthy: that it is not
+// reached from here does not mean that it serves nobody.
+func (x *effects) counts(ctx context.Context, rt Runtime, id deploy.HostID, s deploy.Step, leaves bool) (bool, error) {
+	limited, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	h, err := x.host(id)
+	if err != nil {
+		return leaves, nil
+	}
+	if x.passesAs(limited, h, s.Port) == nil {
+		return true, nil
+	}
+	if ctx.Err() != nil || !leaves {
+		return false, ctx.Err()
+	}
+	_, err = x.observeOne(limited, rt, h, id, s)
+	return err != nil, ctx.Err()
 }
 
 // fleetRoute is the step that names every host of the environment.

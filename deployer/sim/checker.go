@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -83,7 +84,7 @@ func (w *World) checkGate(s deploy.Step, addr string) {
 		w.violate("I3 gate: %s gets traffic and nothing was started there", addr)
 	case p.foreign && !s.Release.Adopted():
 		w.violate("I4 identity: %s of a foreign process gets traffic", addr)
-	case p.key != s.Release.Key():
+	case p.key != s.Release.Key() && !s.Release.IsZero():
 		w.violate("I4 identity: %s runs %s and gets traffic as %s", addr, p.key, s.Release.Key())
 	case p.before != nil && p.passes <= 1 && p.born.After(justNow):
 		return // nobody could see yet that it is another one
@@ -101,6 +102,10 @@ func (w *World) checkGate(s deploy.Step, addr string) {
 func (w *World) held(s deploy.Step, p *process) bool {
 	st, live := w.Journal(s.Deploy)
 	plan, _, undoing := st.Current()
+	if w.Fleet != nil && plan != nil {
+		begun := slices.ContainsFunc(plan.Steps, func(st deploy.Step) bool { return st.Op == deploy.OpStart && slices.Contains(st.Hosts, s.Hosts[0]) })
+		return !begun || p.proven && time.Since(p.firstPass) >= w.minHold
+	}
 	if undoing || plan == nil || live.Slot == s.Slot || s.Op == deploy.OpAdopt {
 		return true
 	}
@@ -151,26 +156,31 @@ func (w *World) Leased(slot deploy.Slot, until time.Time) {
 }
 
 // Done judges the journal's claim that a step is done; live is the environment
-// as the journal has it from then on.
-func (w *World) Done(s deploy.Step, p deploy.Settings, live deploy.Live) {
+// as the journal has it from then on, behind tells whom the deploy goes on without.
+func (w *World) Done(s deploy.Step, p deploy.Settings, live deploy.Live, behind func(deploy.HostID) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.settle()
 	switch s.Op {
 	case deploy.OpCheck:
-		w.checkPassed(s, p)
+		w.checkPassed(s, p, behind)
+	case deploy.OpOut, deploy.OpIn:
+		w.checkTurned(s, behind)
 	case deploy.OpRoute, deploy.OpAdopt:
 		w.checkRouted(s, p, live)
 	case deploy.OpBake:
-		w.checkBaked()
+		w.checkBaked(s)
 	case deploy.OpAccept:
 		w.hands.edited, w.hands.moved = false, false
 	}
 }
 
 // checkPassed wants what passed the gate to run the release (I4).
-func (w *World) checkPassed(s deploy.Step, set deploy.Settings) {
+func (w *World) checkPassed(s deploy.Step, set deploy.Settings, behind func(deploy.HostID) bool) {
 	for _, h := range set.Hosts {
+		if !slices.Contains(s.Hosts, h.ID) || behind(h.ID) || s.Release.IsZero() {
+			continue
+		}
 		if _, p := w.last(deploy.Address(h, s.Port)); p == nil || p.key != s.Release.Key() {
 			w.violate("I4 identity: the gate of %s lets something else pass on %s", s.Release.Key(), h.ID)
 		}
@@ -197,8 +207,11 @@ func (w *World) checkRouted(s deploy.Step, p deploy.Settings, live deploy.Live) 
 }
 
 // checkBaked wants what has baked to run still.
-func (w *World) checkBaked() {
+func (w *World) checkBaked(s deploy.Step) {
 	for _, addr := range inUse(w.up) {
+		if w.Fleet != nil && !slices.ContainsFunc(s.Hosts, func(id deploy.HostID) bool { return addr == fmt.Sprintf("%s:%d", w.machines[id].addr, s.Port) }) {
+			continue
+		}
 		if _, p := w.last(addr); p != nil && !p.alive(time.Now()) && !p.alive(time.Now().Add(-2*longestCall)) {
 			w.violate("I2 floor: %s is called baked and has been dead for more than %s", addr, 2*longestCall)
 		}

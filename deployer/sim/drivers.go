@@ -38,6 +38,9 @@ func (d Drivers) Runtime(deploy.Section) (deployer.Runtime, error) { return Runt
 
 // Balancer implements deployer.Drivers.
 func (d Drivers) Balancer(deploy.Target, deploy.Section, func(string) (deployer.Host, error)) (deployer.Balancer, error) {
+	if d.W.Fleet != nil {
+		return FleetBalancer{d.W}, nil
+	}
 	return Balancer{d.W}, nil
 }
 
@@ -51,8 +54,12 @@ type host struct {
 
 // Run understands the engine's own scripts by what they print.
 func (h host) Run(ctx context.Context, argv []string, _ io.Reader) ([]byte, error) {
+	argv, err := h.guarded(argv)
+	if err != nil || argv[0] == whichMachine {
+		return []byte(h.m.id), err
+	}
 	var out []byte
-	err := h.w.call(ctx, "host:"+string(h.m.id), func() error {
+	err = h.w.call(ctx, "host:"+string(h.m.id), func() error {
 		if err := h.w.reachable(h.m); err != nil {
 			return err
 		}
@@ -73,6 +80,8 @@ func (h host) Run(ctx context.Context, argv []string, _ io.Reader) ([]byte, erro
 				return err
 			}
 			h.prune(args[0], args[1:])
+		case strings.Contains(text, "/proc/net/tcp"):
+			out = h.connections(args[0])
 		case strings.Contains(text, "end of env"):
 			return h.hook(args[1], args[2])
 		default:
@@ -157,11 +166,39 @@ func (w *World) answer(c net.Conn, p *process) {
 // Runtime starts and stops the world's processes.
 type Runtime struct{ W *World }
 
-func (r Runtime) machine(h deployer.Host) *machine { return h.(host).m }
+// whichMachine is a command that only the simulator's hosts know.
+const whichMachine = "which-machine"
+
+// machine finds the machine behind a host; a guarded one may refuse.
+func (r Runtime) machine(ctx context.Context, h deployer.Host) (*machine, error) {
+	id, err := h.Run(ctx, []string{whichMachine}, nil)
+	return r.W.machines[deploy.HostID(id)], err
+}
+
+// guarded takes the guard off a command, after it did its work (I9).
+func (h host) guarded(argv []string) ([]string, error) {
+	if len(argv) < 8 || !strings.Contains(argv[2], "ipublish-fence") {
+		return argv, nil
+	}
+	epoch, err := strconv.ParseUint(argv[5], 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	if epoch < h.m.epoch {
+		return nil, &deploy.Error{Code: deploy.CodeConflict, Op: "run", Message: "a newer command has taken over"}
+	}
+	h.m.epoch = epoch
+	return argv[7:], nil
+}
 
 // Start implements deployer.Runtime.
 func (r Runtime) Start(ctx context.Context, h deployer.Host, s deploy.Step) error {
-	m := r.machine(h)
+	m, err := r.machine(ctx, h)
+	if err != nil {
+		return err
+	}
 	return r.W.call(ctx, "runtime:"+string(m.id), func() error {
 		if err := r.W.reachable(m); err != nil {
 			return err
@@ -193,7 +230,10 @@ func (r Runtime) start(m *machine, s deploy.Step) error {
 
 // Stop implements deployer.Runtime.
 func (r Runtime) Stop(ctx context.Context, h deployer.Host, s deploy.Step) error {
-	m := r.machine(h)
+	m, err := r.machine(ctx, h)
+	if err != nil {
+		return err
+	}
 	return r.W.call(ctx, "runtime:"+string(m.id), func() error {
 		if err := r.W.reachable(m); err != nil {
 			return err
@@ -215,9 +255,12 @@ func (r Runtime) Stop(ctx context.Context, h deployer.Host, s deploy.Step) error
 
 // Observe implements deployer.Runtime.
 func (r Runtime) Observe(ctx context.Context, h deployer.Host, s deploy.Step) (deploy.Evidence, error) {
-	m := r.machine(h)
+	m, err := r.machine(ctx, h)
+	if err != nil {
+		return deploy.Evidence{}, err
+	}
 	in := deploy.Instance{Host: m.id, Slot: s.Slot}
-	err := r.W.call(ctx, "runtime:"+string(m.id), func() error {
+	err = r.W.call(ctx, "runtime:"+string(m.id), func() error {
 		if err := r.W.reachable(m); err != nil {
 			return err
 		}

@@ -99,7 +99,7 @@ func (w *World) reachable(m *machine) error {
 	} else {
 		m.gone = time.Time{}
 	}
-	if now.Before(m.gone) {
+	if now.Before(m.gone) || now.Before(m.lost) {
 		return &deploy.Error{Code: deploy.CodeUnavailable, Op: "reach", Subject: string(m.id), Message: "host unreachable"}
 	}
 	return nil

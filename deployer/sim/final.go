@@ -14,11 +14,17 @@ func (w *World) Final(live deploy.Live, keep []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.settle()
-	if !w.hands.moved {
+	switch {
+	case w.Fleet != nil:
+		w.checkFleet(live)
+	case !w.hands.moved:
 		w.checkServing(live)
 	}
 	if live.Active != 0 {
 		w.violate("I15 one ending: %s still holds the environment at the end", live.Active)
+	}
+	if w.Fleet != nil {
+		return
 	}
 	if !w.abandoned {
 		w.checkLeftovers(live)

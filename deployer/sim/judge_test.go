@@ -182,7 +182,7 @@ func (j journal) tell(id deploy.ID, ev deploy.Event) {
 	case deploy.KindDone:
 		if step, ok := st.StepAt(ev.Step); ok {
 			plan, _, _ := st.Current()
-			j.r.world.Done(step, plan.Settings, live)
+			j.r.world.Done(step, plan.Settings, live, st.Behind)
 		}
 	case deploy.KindEnded:
 		if st.Plan != nil && st.Plan.OldSlot != "" && ev.Ending == deploy.Succeeded && st.Plan.Want != deploy.WantRetire {

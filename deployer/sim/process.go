@@ -29,7 +29,9 @@ type machine struct {
 	addr  string
 	procs map[int]*process // by port
 	dirs  map[string]string
-	gone  time.Time // unreachable until then
+	gone  time.Time // unreachable until then, by fate
+	lost  time.Time // … by a person
+	epoch uint64    // newest command that was here
 }
 
 // on is the newest process of a port, dead or alive: a supervisor may have

@@ -146,7 +146,7 @@ func plainScenarios() []scenario {
 // scenarios are all stories with a known end.
 func scenarios() []scenario {
 	return slices.Concat(plainScenarios(), sickScenarios(), switchScenarios(), policyScenarios(), leaseScenarios(), heldScenarios(),
-		adoptScenarios(), hookScenarios(), lockScenarios())
+		adoptScenarios(), hookScenarios(), lockScenarios(), fleetScenarios())
 }
 
 func (r *rig) cancelWhen(t *testing.T, phase deploy.Phase) {

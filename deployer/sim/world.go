@@ -22,11 +22,14 @@ type World struct {
 	// Journal returns the journaled state of a deploy and its environment, for
 	// the write-ahead check.
 	Journal func(deploy.ID) (deploy.State, deploy.Live)
+	Fleet   *Fleet // nil: two slots
 
 	mu         sync.Mutex
 	machines   map[deploy.HostID]*machine
 	up         map[string]bool
 	coming     *table
+	turns      []turning            // of a fleet
+	looks      map[string]bool      // of a fleet: what the balancer's own look at the host sees
 	doorPasses int                  // of the front door since the table changed
 	known      map[string]bool      // addresses that were ever in the table
 	left       map[string]time.Time // when an address lost its traffic
@@ -75,7 +78,7 @@ type Boundary struct {
 func NewWorld(seed uint64, drain, hold time.Duration, hosts map[deploy.HostID]string) *World {
 	w := &World{
 		Seed: seed, machines: map[deploy.HostID]*machine{}, up: map[string]bool{}, known: map[string]bool{},
-		left: map[string]time.Time{}, busy: map[string][]time.Time{}, counters: map[string]deploy.Counter{},
+		looks: map[string]bool{}, left: map[string]time.Time{}, busy: map[string][]time.Time{}, counters: map[string]deploy.Counter{},
 		behaviours: map[string]Behaviour{}, branches: map[string]string{}, sources: map[string]*rand.Rand{},
 		crashAt: map[Boundary]bool{}, visits: map[string]int{}, leases: map[deploy.Slot]time.Time{}, hands: newHands(), drainTime: drain, minHold: hold,
 	}
