@@ -83,12 +83,20 @@ func shard(id HostID) int {
 	return int(h.Sum32() % shards)
 }
 
+// Len is the number of known hosts.
+func (r Roster) Len() int {
+	n := 0
+	if r.parts != nil {
+		for _, part := range r.parts {
+			n += len(part)
+		}
+	}
+	return n
+}
+
 // IsZero reports whether no host is known.
 func (r Roster) IsZero() bool {
-	for range r.All() {
-		return false
-	}
-	return true
+	return r.Len() == 0
 }
 
 // IDs returns the known hosts, sorted.

@@ -20,10 +20,12 @@ type batch struct {
 	base   *picture // read only
 	delta  picture
 	writes int
+
+	touched map[deploy.Target]map[deploy.HostID]bool // hosts whose record changed
 }
 
 func newBatch(tx *bolt.Tx, base *picture, now func() time.Time) *batch {
-	b := &batch{tx: tx, base: base, now: now, delta: newPicture(base.counters)}
+	b := &batch{tx: tx, base: base, now: now, delta: newPicture(base.counters), touched: map[deploy.Target]map[deploy.HostID]bool{}}
 	b.delta.queued = base.queued
 	return b
 }
@@ -92,7 +94,17 @@ func (b *batch) record(h *held, ev deploy.Event) (*held, error) {
 	if ev.Kind == deploy.KindClaimed && env.live.Active != ev.Deploy {
 		return nil, &deploy.Error{Code: deploy.CodeInternal, Op: "record", Subject: ev.Deploy.String(), Message: "a claim did not hold its environment"}
 	}
+	b.touch(ev.Target, after.Touches(ev))
 	return b.keep(ev, content, after, env)
+}
+
+func (b *batch) touch(t deploy.Target, hosts []deploy.HostID) {
+	if len(hosts) > 0 && b.touched[t] == nil {
+		b.touched[t] = map[deploy.HostID]bool{}
+	}
+	for _, id := range hosts {
+		b.touched[t][id] = true
+	}
 }
 
 func (b *batch) keep(ev deploy.Event, content []byte, after deploy.State, env lived) (*held, error) {
@@ -195,7 +207,7 @@ func (h *held) place() place {
 // flush writes what the batch changed many times and is stored once.
 func (b *batch) flush() error {
 	for t, e := range b.delta.env {
-		if err := b.putJSON(bucketEnv, targetKey(t), e.live); err != nil {
+		if err := b.putEnv(t, e.live, b.touched[t]); err != nil {
 			return err
 		}
 	}

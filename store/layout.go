@@ -17,7 +17,7 @@ const (
 	bucketIndex   = "index"   // deploy, N → Seq
 	bucketDeploys = "deploys" // deploy → summary; until it ended only N
 	bucketTargets = "targets" // target, deploy → nothing
-	bucketEnv     = "env"     // target → Live
+	bucketEnv     = "env"     // target → Live without hosts; target, host → HostState
 	bucketQueue   = "queue"   // deploy → target
 	bucketSeen    = "seen"    // request key → deploy
 	bucketCursors = "cursors" // reader → Seq

@@ -31,7 +31,9 @@ func targetsOf(tx *bolt.Tx) []deploy.Target {
 	var out []deploy.Target
 	cur := tx.Bucket([]byte(bucketEnv)).Cursor()
 	for k, _ := cur.First(); k != nil; k, _ = cur.Next() {
-		out = append(out, parseTargetKey(k))
+		if !isHostKey(k) {
+			out = append(out, parseTargetKey(k))
+		}
 	}
 	cur = tx.Bucket([]byte(bucketTargets)).Cursor()
 	for k, _ := cur.First(); len(k) > 8; {
@@ -46,9 +48,7 @@ func targetsOf(tx *bolt.Tx) []deploy.Target {
 // loadEnvironment folds an environment anew whose record is damaged or missing,
 // where its journals allow it. The record is replaced with its next event.
 func loadEnvironment(tx *bolt.Tx, t deploy.Target) lived {
-	var live deploy.Live
-	key := targetKey(t)
-	err := unsealJSON(bucketEnv, key, tx.Bucket([]byte(bucketEnv)).Get(key), &live)
+	live, err := readEnv(tx, t)
 	if err == nil {
 		return lived{live: live}
 	}

@@ -251,6 +251,7 @@ func (b *building) section(key string, s section) deploy.Section {
 	}
 	for name, settings := range s {
 		b.textFree(key+"."+name, textsIn(settings)...)
+		b.namedFree(key+"."+name, settings)
 		raw, err := json.Marshal(settings)
 		if err != nil {
 			b.fail(key+"."+name, "%v", err)

@@ -146,6 +146,18 @@ type environmentFile struct {
 
 type strategyFile struct {
 	BlueGreen *blueGreenFile `yaml:"blue_green"`
+	Rolling   *rollingFile   `yaml:"rolling"`
+}
+
+type rollingFile struct {
+	Port             int       `yaml:"port"`
+	MaxParallel      *int      `yaml:"max_parallel"`
+	MinHealthy       *share    `yaml:"min_healthy"`
+	Batches          []share   `yaml:"batches"`
+	BakeTime         *duration `yaml:"bake_time"`
+	OnHostFailure    string    `yaml:"on_host_failure"`
+	MaxFailedHosts   int       `yaml:"max_failed_hosts"`
+	UnreachableAfter *duration `yaml:"unreachable_after"`
 }
 
 type blueGreenFile struct {
@@ -162,7 +174,7 @@ type slotsFile struct {
 // section is a driver's part: exactly one key, its name.
 type section map[string]any
 
-// hostFile is "local", "ssh://…" or a mapping.
+// hostFile is "local", "ssh://…" or a mapping; it may stand for several hosts.
 type hostFile struct {
 	Name         string            `yaml:"name"`
 	SSH          string            `yaml:"ssh"`

@@ -7,8 +7,11 @@ import (
 	"strings"
 )
 
-// unknownKey says which key was probably meant.
+// unknownKey says which key was probably meant, or where this one belongs.
 func unknownKey(key string) string {
+	if above := holders(key, "the file", reflect.TypeFor[file](), nil); len(above) > 0 {
+		return fmt.Sprintf("the key %q does not belong here: it is one of %s", key, strings.Join(above, ", "))
+	}
 	near := nearest(key, knownKeys(reflect.TypeFor[file](), nil))
 	if near == "" {
 		return fmt.Sprintf("unknown key %q", key)
@@ -16,11 +19,33 @@ func unknownKey(key string) string {
 	return fmt.Sprintf("unknown key %q: did you mean %q?", key, near)
 }
 
-// knownKeys collects the yaml names of a type and of all that it holds.
-func knownKeys(t reflect.Type, keys []string) []string {
+// holders collects the keys below which a key may stand.
+func holders(key, above string, t reflect.Type, found []string) []string {
+	t = element(t)
+	if t.Kind() != reflect.Struct {
+		return found
+	}
+	for i := range t.NumField() {
+		name := t.Field(i).Tag.Get("yaml")
+		if name == key && !slices.Contains(found, above) {
+			found = append(found, above)
+		}
+		found = holders(key, name, t.Field(i).Type, found)
+	}
+	return found
+}
+
+// element is what pointers, lists and mappings of a type lead to.
+func element(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 		t = t.Elem()
 	}
+	return t
+}
+
+// knownKeys collects the yaml names of a type and of all that it holds.
+func knownKeys(t reflect.Type, keys []string) []string {
+	t = element(t)
 	if t.Kind() != reflect.Struct {
 		return keys
 	}

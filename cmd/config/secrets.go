@@ -107,6 +107,24 @@ func (b *building) textFree(key string, texts ...string) {
 	}
 }
 
+// namedFree refuses literal values of a driver's settings whose names look like
+// those of secrets.
+func (b *building) namedFree(key string, v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			b.namedFree(key, e)
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if text, ok := v[name].(string); ok && !reference.MatchString(text) && secretVariable.MatchString(name) && !harmless.MatchString(text) {
+				b.fail(key+"."+name, "%s", looksSecret)
+			}
+			b.namedFree(key+"."+name, v[name])
+		}
+	}
+}
+
 func holdsPassword(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.User == nil {

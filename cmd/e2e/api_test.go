@@ -26,6 +26,7 @@ type api struct {
 	client *client.Client
 	http   *http.Client
 	newest deploy.ID // that was found by its commit
+	limit  time.Duration
 }
 
 func newAPI(r *rig) *api {
@@ -33,7 +34,7 @@ func newAPI(r *rig) *api {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}
-	return &api{rig: r, client: client.New("unix:"+socket, ""),
+	return &api{rig: r, limit: endLimit, client: client.New("unix:"+socket, ""),
 		http: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
@@ -128,10 +129,10 @@ func (a *api) follow(id deploy.ID, tell func(deploy.State, deploy.Event)) deploy
 // is over.
 func (a *api) watch(id deploy.ID, tell func(deploy.State, deploy.Event), over func(deploy.State) bool) deploy.State {
 	a.rig.t.Helper()
-	ctx, stop := context.WithTimeout(context.Background(), endLimit)
+	ctx, stop := context.WithTimeout(context.Background(), a.limit)
 	defer stop()
 	var st deploy.State
-	eventually(a.rig.t, endLimit, fmt.Sprintf("%s ends", id), func() bool {
+	eventually(a.rig.t, a.limit, fmt.Sprintf("%s ends", id), func() bool {
 		inner, done := context.WithCancel(ctx)
 		defer done()
 		_ = a.client.Follow(inner, id, func(ev deploy.Event) {

@@ -65,7 +65,8 @@ func driversAreNamedInOnePlace(f file) []string {
 func rigs() []string {
 	return []string{
 		"store/storetest", "bot/bottest", "deployer/drivertest", "deployer/sim",
-		"deployer/balancer/nginxtest", "deployer/host/sshtest", "deployer/source/gittest",
+		"deployer/balancer/haproxytest", "deployer/balancer/nginxtest", "deployer/balancer/slbtest",
+		"deployer/host/sshtest", "deployer/runtime/systemdtest", "deployer/source/gittest",
 	}
 }
 
@@ -96,12 +97,17 @@ func driver(dir string) string {
 		}
 		name, _, _ := strings.Cut(rest, "/")
 		d := path.Join(family, name)
-		if rig(d) || d == "deployer/host/posix" || d == "deployer/runtime/process" {
-			return "" // what the drivers of a family share
+		if rig(d) || slices.Contains(shared(), d) {
+			return ""
 		}
 		return d
 	}
 	return ""
+}
+
+// shared is what the drivers of a family have in common.
+func shared() []string {
+	return []string{"deployer/host/posix", "deployer/runtime/process", "deployer/runtime/unit", "deployer/balancer/haproxyapi"}
 }
 
 // within reports whether a folder is another one or lies below it.

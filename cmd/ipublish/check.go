@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -19,7 +16,6 @@ import (
 	"ipublish/cmd/config"
 	"ipublish/deploy"
 	"ipublish/deployer"
-	"ipublish/deployer/host/posix/sudo"
 )
 
 // mayWrite is W_OK and X_OK of access(2).
@@ -62,7 +58,7 @@ func (c *checkCommand) Run(ctx context.Context, m *Main) error {
 
 type checking struct {
 	m            *Main
-	drivers      *drivers
+	drivers      deployer.Drivers
 	cfg          *config.Config
 	done, failed int
 }
@@ -79,6 +75,9 @@ func (k *checking) fact(what string, err error) {
 
 // note tells what is as it should be and no proof of anything yet.
 func (k *checking) note(what string) { fmt.Fprintf(k.m.Stdout, "note  %s\n", what) }
+
+// warn tells what works today and would go wrong later.
+func (k *checking) warn(what string) { fmt.Fprintf(k.m.Stdout, "warn  %s\n", what) }
 
 // machine checks the bot's own machine.
 func (k *checking) machine() {
@@ -145,137 +144,35 @@ func contained() bool {
 
 func (k *checking) environment(ctx context.Context, a deploy.App, e deploy.Environment) {
 	name := a.Name + "/" + e.Name
-	reached := true
-	for _, h := range e.Hosts {
-		err := k.host(ctx, h, e.ReleaseDir)
-		k.fact(fmt.Sprintf("%s: host %s runs commands and can write %s", name, h.ID, e.ReleaseDir), err)
-		k.become(ctx, name, h, privileged(a, e, h))
-		reached = reached && err == nil
-	}
-	if !reached {
+	k.labels(name, e)
+	reached := k.hosts(ctx, name, a, e)
+	if len(reached) == 0 {
 		return
 	}
-	traffic := k.route(ctx, name, a, e)
+	k.advice(ctx, name, a, e, reached)
+	traffic := k.route(ctx, name, a, e, reached)
 	if e.Verify != nil {
 		k.frontDoor(ctx, name, *e.Verify, traffic)
 	}
 }
 
-// become proves that commands of a host get the rights they are to have, and
-// prints what sudo lacks for that.
-func (k *checking) become(ctx context.Context, name string, h deploy.Host, programs []string) {
-	plain, become, err := sudo.Split(h.Driver.Settings)
-	if err != nil || len(become) == 0 {
-		return
+// hosts looks at every host and gives those that can be used; none where the
+// rest cannot be looked at.
+func (k *checking) hosts(ctx context.Context, name string, a deploy.App, e deploy.Environment) []deploy.Host {
+	if e.Rolling != nil {
+		return k.fleet(ctx, name, a, e)
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkPatience)
-	defer cancel()
-	host, err := k.drivers.Host(deploy.Host{ID: h.ID, Driver: deploy.Section{Driver: h.Driver.Driver, Settings: plain}})
-	var lines []string
-	if err == nil {
-		lines, err = sudo.Missing(ctx, host, become, programs...)
+	reached := true
+	for _, h := range e.Hosts {
+		_, err := k.host(ctx, h, e.ReleaseDir)
+		k.fact(fmt.Sprintf("%s: host %s runs commands and can write %s", name, h.ID, e.ReleaseDir), err)
+		k.become(ctx, name, h, privileged(a, e, h))
+		reached = reached && err == nil
 	}
-	k.fact(fmt.Sprintf("%s: host %s: %s works", name, h.ID, strings.Join(become, " ")), err)
-	for _, line := range lines {
-		fmt.Fprintf(k.m.Stdout, "        %s\n", line)
-	}
-}
-
-// privileged are the programs that ipublish runs on a host by themselves,
-// besides the shell.
-func privileged(a deploy.App, e deploy.Environment, h deploy.Host) []string {
-	var programs []string
-	if a.EnvFile != "" {
-		programs = append(programs, "cat")
-	}
-	on := cmp.Or(setting(e.Balancer, "host"), "local")
-	if e.Balancer.Driver == "nginx" && on == string(h.ID) {
-		programs = append(programs, "rm", cmp.Or(firstWord(e.Balancer, "test"), "nginx"), cmp.Or(firstWord(e.Balancer, "reload"), "nginx"))
-	}
-	slices.Sort(programs)
-	return slices.Compact(programs)
-}
-
-// firstWord is the program of an argv in a section, empty where it is absent.
-func firstWord(s deploy.Section, key string) string {
-	var m map[string]any
-	if json.Unmarshal(s.Settings, &m) != nil {
-		return ""
-	}
-	argv, _ := m[key].([]any)
-	if len(argv) == 0 {
-		return ""
-	}
-	word, _ := argv[0].(string)
-	return word
-}
-
-// route checks the balancer and tells what it says; nil: nothing.
-func (k *checking) route(ctx context.Context, name string, a deploy.App, e deploy.Environment) *deploy.Traffic {
-	traffic, err := k.balancer(ctx, a, e)
-	if e.Balancer.Driver == "proxy" && deploy.CodeOf(err) == deploy.CodeUnavailable && !k.served() {
-		k.note(name + ": the built-in proxy does not run yet: `ipublish serve` starts it")
+	if !reached {
 		return nil
 	}
-	k.fact(name+": balancer "+e.Balancer.Driver+" answers", err)
-	return traffic
-}
-
-// served reports whether a proxy has ever run for this state folder.
-func (k *checking) served() bool {
-	where := layout(k.cfg.StateDir)
-	for _, path := range []string{where.proxyState(), where.proxyLog()} {
-		if _, err := os.Stat(path); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// frontDoor probes it; before the first deploy nothing answers there.
-func (k *checking) frontDoor(ctx context.Context, name string, v deploy.Verify, traffic *deploy.Traffic) {
-	err := deployer.FrontDoor{}.Probe(ctx, v)
-	if err != nil && (traffic == nil || len(traffic.Up) == 0) {
-		k.note(fmt.Sprintf("%s: front door %s: nothing is deployed yet (%s)", name, v.URL, deploy.MessageOf(err)))
-		return
-	}
-	k.fact(name+": front door "+v.URL+" answers", err)
-}
-
-func (k *checking) host(ctx context.Context, h deploy.Host, dir string) error {
-	ctx, cancel := context.WithTimeout(ctx, checkPatience)
-	defer cancel()
-	host, err := k.drivers.Host(h)
-	if err != nil {
-		return err
-	}
-	const script = `mkdir -p "$1" && t=$(mktemp "$1/.check.XXXXXX") && rm "$t" && command -v tar sha256sum setsid flock`
-	_, err = host.Run(ctx, []string{"sh", "-c", script, "ipublish", dir}, nil)
-	return err
-}
-
-func (k *checking) balancer(ctx context.Context, a deploy.App, e deploy.Environment) (*deploy.Traffic, error) {
-	ctx, cancel := context.WithTimeout(ctx, checkPatience)
-	defer cancel()
-	b, err := k.drivers.Balancer(deploy.Target{App: a.Name, Env: e.Name}, e.Balancer, func(name string) (deployer.Host, error) {
-		for _, h := range e.Hosts {
-			if string(h.ID) == name {
-				return k.drivers.Host(h)
-			}
-		}
-		return k.drivers.Host(deploy.Host{ID: "local", Driver: deploy.Section{Driver: "local"}})
-	})
-	if err != nil {
-		return nil, err
-	}
-	_, route := deploy.ObserveSteps(a, e, deploy.Live{})
-	seen, err := b.Observe(ctx, route)
-	if f, ok := b.(interface {
-		Foreign(context.Context, deploy.Step) error
-	}); ok && err == nil && len(seen.Traffic.Up) == 0 {
-		err = f.Foreign(ctx, route) // what a team's own configuration has to hand over first
-	}
-	return seen.Traffic, err
+	return e.Hosts
 }
 
 // channels checks that each channel's chat is configured, and posts to it if asked.

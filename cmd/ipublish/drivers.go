@@ -21,11 +21,17 @@ import (
 	"ipublish/cmd/config"
 	"ipublish/deploy"
 	"ipublish/deployer"
+	"ipublish/deployer/balancer/haproxy"
 	"ipublish/deployer/balancer/nginx"
 	"ipublish/deployer/balancer/proxy"
+	scriptbalancer "ipublish/deployer/balancer/script"
+	"ipublish/deployer/balancer/slb"
+	"ipublish/deployer/balancer/statusfile"
 	"ipublish/deployer/host/local"
 	"ipublish/deployer/host/ssh"
 	"ipublish/deployer/runtime/command"
+	scriptruntime "ipublish/deployer/runtime/script"
+	"ipublish/deployer/runtime/systemd"
 	"ipublish/deployer/runtime/tomcat"
 	"ipublish/deployer/source"
 )
@@ -39,6 +45,8 @@ var hosts = map[string]func(json.RawMessage) (deployer.Host, error){
 
 var runtimes = map[string]func(json.RawMessage) (deployer.Runtime, error){
 	"command": command.New,
+	"script":  scriptruntime.New,
+	"systemd": systemd.New,
 	"tomcat":  tomcat.New,
 }
 
@@ -56,6 +64,11 @@ type balancing struct {
 var balancers = map[string]func(balancing) (deployer.Balancer, error){
 	"proxy": func(b balancing) (deployer.Balancer, error) { return proxy.New(b.socket, b.target, b.settings) },
 	"nginx": openNginx,
+
+	"haproxy":    func(b balancing) (deployer.Balancer, error) { return haproxy.New(b.settings, b.host) },
+	"script":     func(b balancing) (deployer.Balancer, error) { return scriptbalancer.New(b.settings, b.host) },
+	"slb":        func(b balancing) (deployer.Balancer, error) { return slb.New(b.settings, b.host) },
+	"statusfile": func(b balancing) (deployer.Balancer, error) { return statusfile.New(b.settings, b.host) },
 }
 
 var githooks = map[string]func(string, ...githook.Option) (bot.Githook, error){

@@ -203,7 +203,18 @@ func (r Runtime) Start(ctx context.Context, h deployer.Host, s deploy.Step) erro
 		if err := r.W.reachable(m); err != nil {
 			return err
 		}
-		return r.W.act(s, []deploy.Op{deploy.OpStart}, func() error { return r.start(m, s) })
+		start := func() error {
+			return r.W.act(s, []deploy.Op{deploy.OpStart}, func() error { return r.start(m, s) })
+		}
+		if r.W.delays(m) {
+			return r.W.postpone(m, func() error {
+				if p := m.on(s.Port); p != nil && p.asked == s.Release.Key() {
+					return nil // it came to that without this command
+				}
+				return start()
+			})
+		}
+		return start()
 	})
 }
 

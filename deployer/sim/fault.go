@@ -76,6 +76,7 @@ func (w *World) call(ctx context.Context, name string, effect func() error) erro
 	}
 	w.mu.Lock()
 	w.settle()
+	w.late()
 	err = effect()
 	down := w.pass(name)
 	w.mu.Unlock()
@@ -103,6 +104,41 @@ func (w *World) reachable(m *machine) error {
 		return &deploy.Error{Code: deploy.CodeUnavailable, Op: "reach", Subject: string(m.id), Message: "host unreachable"}
 	}
 	return nil
+}
+
+// orphan is a command whose caller was lost before it began.
+type orphan struct {
+	at    time.Time
+	on    *machine
+	epoch uint64
+	do    func() error
+}
+
+// delays draws whether a command begins only after its caller was told that the
+// connection broke.
+func (w *World) delays(m *machine) bool {
+	return time.Now().Before(w.faultsEnd) && w.Rates.Late > 0 && w.random("late:"+string(m.id)).Float64() < w.Rates.Late
+}
+
+func (w *World) postpone(m *machine, do func() error) error {
+	wait := time.Duration(w.random("late:" + string(m.id)).Int64N(int64(30 * time.Second)))
+	w.orphans = append(w.orphans, orphan{time.Now().Add(wait), m, m.epoch, do})
+	return &deploy.Error{Code: deploy.CodeUnavailable, Op: "run", Subject: string(m.id), Message: "the connection broke"}
+}
+
+// late runs the commands whose time has come, unless a newer one was there (I9).
+func (w *World) late() {
+	var later []orphan
+	for _, o := range w.orphans {
+		switch {
+		case time.Now().Before(o.at):
+			later = append(later, o)
+		case o.epoch < o.on.epoch || w.crashed:
+		default:
+			_ = o.do() // nobody hears
+		}
+	}
+	w.orphans = later
 }
 
 // RefuseAppend draws whether the journal refuses a record now.

@@ -82,6 +82,9 @@ func swarm(seed uint64) setup {
 	if seed%4 == 1 {
 		s.rates.Lost, s.rates.Door, s.lag = 0.1, 0.02, time.Duration(seed%5)*time.Second
 	}
+	if seed%7 == 2 {
+		s.rates.Late = 0.1
+	}
 	if seed%5 == 0 {
 		s.rates.Refuse, s.rates.Gone = 0.01, 0.005
 	}

@@ -28,6 +28,7 @@ type World struct {
 	machines   map[deploy.HostID]*machine
 	up         map[string]bool
 	coming     *table
+	orphans    []orphan
 	turns      []turning            // of a fleet
 	looks      map[string]bool      // of a fleet: what the balancer's own look at the host sees
 	doorPasses int                  // of the front door since the table changed
@@ -62,6 +63,7 @@ type Rates struct {
 	Refuse float64 // fails for good
 	Gone   float64 // the host disappears for up to twenty seconds
 	Append float64 // the journal refuses a record
+	Late   float64 // a command's connection is lost, and it begins only later
 	Lost   float64 // the balancer says that it routed, and did not
 	Door   float64 // the front door fails although all is well behind it
 }
