@@ -32,7 +32,10 @@ func silent() map[string]string {
 		"deployer/source/gittest":  "a rig of tests",
 		"deployer/source/gitserve": "a git server for tests and the demonstration",
 
+		"deployer/balancer/haproxytest":        "a rig of tests",
 		"deployer/balancer/nginxtest":          "a rig of tests",
+		"deployer/balancer/slbtest":            "a rig of tests",
+		"deployer/runtime/systemdtest":         "a rig of tests",
 		"deployer/balancer/nginx/include.go":   "the text of nginx's file",
 		"deployer/balancer/proxy/claim.go":     "the proxy's own process: its terminal and its log",
 		"deployer/balancer/proxy/serve.go":     "the proxy's own process: its terminal and its log",

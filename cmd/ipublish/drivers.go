@@ -59,6 +59,7 @@ type balancing struct {
 	settings json.RawMessage
 	socket   string // of the built-in proxy
 	host     func(name string) (deployer.Host, error)
+	turns    *slb.Turns
 }
 
 var balancers = map[string]func(balancing) (deployer.Balancer, error){
@@ -67,7 +68,7 @@ var balancers = map[string]func(balancing) (deployer.Balancer, error){
 
 	"haproxy":    func(b balancing) (deployer.Balancer, error) { return haproxy.New(b.settings, b.host) },
 	"script":     func(b balancing) (deployer.Balancer, error) { return scriptbalancer.New(b.settings, b.host) },
-	"slb":        func(b balancing) (deployer.Balancer, error) { return slb.New(b.settings, b.host) },
+	"slb":        func(b balancing) (deployer.Balancer, error) { return b.turns.New(b.settings, b.host) },
 	"statusfile": func(b balancing) (deployer.Balancer, error) { return statusfile.New(b.settings, b.host) },
 }
 
@@ -133,13 +134,14 @@ func translation(language string) func(string) string {
 // one connection a host.
 type drivers struct {
 	socket string // of the built-in proxy
+	turns  *slb.Turns
 
 	mu   sync.Mutex
 	open map[string]deployer.Host
 }
 
 func newDrivers(socket string) *drivers {
-	return &drivers{socket: socket, open: map[string]deployer.Host{}}
+	return &drivers{socket: socket, turns: new(slb.Turns), open: map[string]deployer.Host{}}
 }
 
 // Host implements deployer.Drivers.
@@ -201,7 +203,7 @@ func (d *drivers) Balancer(t deploy.Target, s deploy.Section, host func(string) 
 	if err != nil {
 		return nil, err
 	}
-	return build(balancing{target: t, settings: settings, socket: d.socket, host: host})
+	return build(balancing{target: t, settings: settings, socket: d.socket, host: host, turns: d.turns})
 }
 
 // Resolve implements deployer.Drivers.
