@@ -59,6 +59,9 @@ func (x *effects) in(ctx context.Context, s deploy.Step) (deploy.Evidence, error
 		defer cancel()
 		ev.Probe, err = x.verifySwitch(ctx)
 	}
+	if err == nil {
+		ev.Note = x.enable(ctx, s)
+	}
 	return ev, err
 }
 

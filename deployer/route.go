@@ -39,8 +39,33 @@ func (x *effects) route(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 	}
 	if err != nil {
 		ev.Traffic = x.seenNow(ctx, s)
+		return ev, err
 	}
-	return ev, err
+	ev.Note = x.enable(ctx, s)
+	return ev, nil
+}
+
+// enable makes the slot that has the traffic now the one that starts with its
+// host. What stands in the way is told: traffic moved all the same.
+func (x *effects) enable(ctx context.Context, s deploy.Step) string {
+	rt, err := x.engine.Drivers.Runtime(x.settings.Runtime)
+	enabler, ok := rt.(Enabler)
+	if err != nil || !ok {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, outcomePatience)
+	defer cancel()
+	_, err = eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (struct{}, error) {
+		h, err := x.fencedHost(id)
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, retry(ctx, func(ctx context.Context) error { return enabler.Enable(ctx, h, s) })
+	})
+	if err != nil {
+		return fmt.Sprintf("after a reboot %s may not start by itself: %s", s.Slot, deploy.MessageOf(err))
+	}
+	return ""
 }
 
 // seenNow is the balancer's view after a failed switch, for the ending to be

@@ -17,13 +17,13 @@ const (
 	// $1 the release's folder, $2 its sha256. What broken uploads left is removed:
 	// one that still goes on ends by itself, for it cannot land any more.
 	haveScript = `if [ "$(cat "$1/` + Marker + `" 2>/dev/null)" = "$2" ]; then echo have; exit 0; fi
-rm -rf -- "$1".partial* && echo lack`
+rm -rf "$1.partial" && mkdir -p "$1.partial" && echo lack`
 	// $1 the folder, $2 sha256, $3 payload's name within it, $4 file or tree; the
 	// payload comes on standard input. Each upload has a folder of its own until it
 	// is whole. A single file may be a program: it is left executable.
 	landScript = `set -e
-part=$1.partial.$$
-trap 'rm -rf -- "$part"' EXIT
+part=$1.partial/$$
+trap 'rm -rf -- "$part"; rmdir -- "$1.partial" 2>/dev/null || :' EXIT
 trap 'exit 1' HUP INT TERM
 trap '' PIPE
 mkdir -p -- "$part"

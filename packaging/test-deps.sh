@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests run against: a real nginx, sshd, Tomcat and git, and a
+# Installs what the tests run against: a real nginx, HAProxy, sshd, Tomcat and git, and a
 # C compiler for the race detector. Debian and Ubuntu. Does nothing where all of
 # it is there.
 #
@@ -13,7 +13,9 @@ need() { packages+=("$1"); }
 program() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
 
 program nginx || need nginx-light
+program haproxy || need haproxy
 program sshd || need openssh-server
+program ip || need iproute2
 program git || need git
 program cc || need gcc
 [ -e /usr/include/stdlib.h ] || need libc6-dev

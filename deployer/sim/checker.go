@@ -26,6 +26,7 @@ func (w *World) act(s deploy.Step, ops []deploy.Op, change func() error) error {
 	w.checkJournal(s, ops)
 	before := w.serves()
 	err := change()
+	w.changes++
 	if _, live := w.Journal(s.Deploy); before && live.Slot != "" && !w.serves() && w.count(w.up, time.Now().Add(-longestCall)) == 0 {
 		w.violate("I1 serve: %s by %s left no healthy instance in traffic", s.Op, s.Deploy)
 	}

@@ -75,6 +75,7 @@ func (h host) Run(ctx context.Context, argv []string, _ io.Reader) ([]byte, erro
 			}
 		case strings.Contains(text, "arrived as"):
 			h.m.dirs[args[0]] = args[1]
+			h.w.changes++
 		case strings.Contains(text, "continue 2"):
 			if err := h.w.refused(deploy.OpPrune); err != nil {
 				return err
@@ -105,6 +106,7 @@ func (h host) hook(name, dir string) error {
 		return &deploy.Error{Code: deploy.CodeFailed, Op: "run", Subject: string(h.m.id), Err: &deployer.ExitError{Code: 1, Stderr: err.Error()}}
 	}
 	h.w.hands.hooks[name]++
+	h.w.changes++
 	return nil
 }
 
@@ -119,6 +121,7 @@ func (h host) prune(root string, keep []string) {
 			}
 		}
 		delete(h.m.dirs, dir)
+		h.w.changes++
 	}
 }
 

@@ -188,6 +188,9 @@ func fleetScenarios() []scenario {
 			r.order(t, id, deploy.KindPause)
 			r.until(t, id, 5*time.Minute, func(st deploy.State) bool { return st.Phase == deploy.PhasePaused || st.Ended() })
 			time.Sleep(10 * time.Minute)
+			if st, err := r.read(id); err == nil && st.Ended() && st.Pause != nil {
+				r.world.Violate("pause: %s goes on while it is paused", id)
+			}
 			r.order(t, id, deploy.KindResume)
 		}, []deploy.Ending{ok, ok}},
 		{"roll: offline outlasts a deploy", func(t *testing.T, r *rig) {

@@ -28,6 +28,9 @@ func (r *rig) second(t *testing.T) {
 	r.first(t)
 	r.release(2, healthy)
 	r.end(t, r.push(t, 2))
+	if r.env().BlueGreen == configured(1).Environments[0].BlueGreen && r.app.Hooks.OnLive.Absent() {
+		r.prelude = r.world.Points() // as in the scenario of the second release
+	}
 }
 
 // reach waits until the deploy is at an operation of its plan, or past it.

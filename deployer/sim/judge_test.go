@@ -64,7 +64,7 @@ func (r *rig) judge(t *testing.T) result {
 			fmt.Fprintf(&story, "%s %s %s step=%d %v %s\n", ev.At.Format("15:04:05.000"), ev.Deploy, ev.Kind, ev.Step, ev.Err, ev.Ending)
 		}
 	}
-	res.violations, res.points, res.prelude = r.world.Violations(), r.world.Points(), r.prelude
+	res.violations, res.marks, res.prelude = r.world.Violations(), r.world.Marks(), r.prelude
 	res.journal, res.story = text.String(), story.String()+r.world.String()
 	return res
 }
@@ -171,6 +171,7 @@ func (j journal) Append(id deploy.ID, afterN uint64, ev deploy.Event) error {
 	if err := j.Journal.Append(id, afterN, ev); err != nil {
 		return err
 	}
+	w.Changed()
 	j.tell(id, ev)
 	return w.Pass("journal")
 }
@@ -200,6 +201,7 @@ func (j journal) Claim(ctx context.Context, admit deploy.Admit) (deploy.ID, erro
 	if err != nil {
 		return id, err
 	}
+	w.Changed()
 	return id, w.Pass("claim")
 }
 

@@ -59,7 +59,7 @@ type setup struct {
 // result is what a run left.
 type result struct {
 	violations []string
-	points     int
+	marks      []int // by boundary, the changes before it
 	prelude    int
 	journal    string
 	endings    []deploy.Ending

@@ -32,16 +32,23 @@ func TestEveryScenarioEndsAsItShouldWithoutFaults(t *testing.T) {
 	}
 }
 
+// sameCrash is how many boundaries with nothing durable between them are tried
+// once: such crashes differ only in what time it is.
+const sameCrash = 11
+
 func TestACrashAtAnyBoundaryOfAnyScenarioIsSurvived(t *testing.T) {
 	for _, sc := range scenarios() {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
 			// The first deploy of a story is a scenario of its own.
 			whole := run(t, setup{scenario: sc, seed: 0})
-			for p := whole.prelude; p < whole.points; p++ {
+			for p := whole.prelude; p < len(whole.marks); p++ {
+				if p > 0 && whole.marks[p] == whole.marks[p-1] && p%sameCrash != 0 {
+					continue
+				}
 				res := run(t, setup{scenario: sc, seed: 0, crashAt: []sim.Boundary{{N: p}}})
 				if len(res.violations) > 0 {
-					t.Fatalf("crash at boundary %d of %d:\n%s\n%s", p, whole.points, strings.Join(res.violations, "\n"), res.story)
+					t.Fatalf("crash at boundary %d of %d:\n%s\n%s", p, len(whole.marks), strings.Join(res.violations, "\n"), res.story)
 				}
 			}
 		})

@@ -41,6 +41,8 @@ type World struct {
 	branches   map[string]string    // tips
 	sources    map[string]*rand.Rand
 	points     int            // boundaries passed
+	changes    int            // of the world and the journal
+	marks      []int          // by boundary, the changes before it
 	visits     map[string]int // the same, by fake
 	crashAt    map[Boundary]bool
 	crashTime  time.Time
@@ -143,6 +145,21 @@ func (w *World) Points() int {
 	return w.points
 }
 
+// Changed tells that something is durable that was not before.
+func (w *World) Changed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changes++
+}
+
+// Marks tells for each boundary how many changes came before it: a crash at one
+// of two boundaries with the same number leaves the same world and journal.
+func (w *World) Marks() []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.marks)
+}
+
 // Violations lists what the checker saw, in order.
 func (w *World) Violations() []string {
 	w.mu.Lock()
@@ -177,6 +194,7 @@ func (w *World) pass(fake string) error {
 	all, own := Boundary{N: w.points}, Boundary{Fake: fake, N: w.visits[fake]}
 	w.points++
 	w.visits[fake]++
+	w.marks = append(w.marks, w.changes)
 	if w.crashAt[all] || w.crashAt[own] {
 		w.crashed, w.crashTime = true, time.Now()
 		if w.crash != nil {
