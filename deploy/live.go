@@ -18,6 +18,8 @@ func FoldEnv(l Live, st State, ev Event) Live {
 		l.Active = ev.Deploy
 	case KindStarted:
 		l.foldLeaving(st, ev)
+	case KindFailed:
+		l.foldStaying(st, ev)
 	case KindDone:
 		l.foldDone(st, ev)
 	case KindEnded:

@@ -54,8 +54,17 @@ func golden(t *testing.T, name string) {
 	if err != nil {
 		return
 	}
-	if !reflect.DeepEqual(plan.Settings, deploy.SettingsOf(w.app, w.env)) {
+	settings := deploy.SettingsOf(w.app, w.env)
+	settings.Gone = w.departed()
+	if plan.Settings.Gone == nil && plan.Want != deploy.WantDeploy && plan.Want != deploy.WantRollback {
+		settings.Gone = nil // who left is dismissed by the next release
+	}
+	if !reflect.DeepEqual(plan.Settings, settings) {
 		t.Error("the plan does not carry the resolved settings")
+	}
+	if plan.Rolls() {
+		soundRoll(t, w, plan)
+		return
 	}
 	sound(t, w, plan)
 }
@@ -108,6 +117,7 @@ func (w *world) told(p deploy.Plan, err error) string {
 	for _, n := range p.Notes {
 		fmt.Fprintf(&b, "note: %s\n", n)
 	}
+	b.WriteString(turns(p))
 	for i, s := range p.Steps {
 		fmt.Fprintf(&b, "%2d %s\n", i+1, printed(s))
 		for _, e := range s.Targets {
@@ -163,6 +173,10 @@ func printed(s deploy.Step) string {
 	add("limit %s", s.Limit, false)
 	if s.Hook != "" {
 		parts = append(parts, fmt.Sprintf("%s %v on %s", s.Hook, s.Run, s.On))
+	}
+	add("batch %d", s.Batch, s.Batch == 0)
+	if s.Forget {
+		parts = append(parts, "and forget")
 	}
 	return strings.Join(parts, " ")
 }

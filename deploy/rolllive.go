@@ -1,5 +1,7 @@
 package deploy
 
+import "slices"
+
 // aboutHosts reports whether the plan is about hosts of a rolling environment
 // and brings no release: a restart, a drill, and what is asked for by name.
 func (p Plan) aboutHosts() bool {
@@ -10,7 +12,7 @@ func (p Plan) aboutHosts() bool {
 // the deploy's state after it.
 func (s State) Touches(ev Event) []HostID {
 	switch ev.Kind {
-	case KindStarted, KindDone:
+	case KindStarted, KindDone, KindFailed:
 		if step, ok := s.StepAt(ev.Step); ok && s.Plan.Rolls() {
 			return step.Hosts
 		}
@@ -56,6 +58,23 @@ func (l *Live) foldLeaving(st State, ev Event) {
 		}
 		h.Out = &out
 		l.Hosts = l.Hosts.With(t.Host, h)
+	}
+}
+
+// foldStaying takes the entry back where the floor kept hosts in traffic that
+// this deploy was about to take out.
+func (l *Live) foldStaying(st State, ev Event) {
+	step, ok := st.StepAt(ev.Step)
+	seen := orEmpty(ev.Evidence).Traffic
+	if !ok || step.Op != OpOut || ev.Err == nil || ev.Err.Code != CodeHold || seen == nil {
+		return
+	}
+	for _, t := range step.Targets {
+		h := l.Hosts.Get(t.Host)
+		if h.Out != nil && h.Out.Deploy == ev.Deploy && slices.Contains(seen.Up, t.Addr) {
+			h.Out = nil
+			l.Hosts = l.Hosts.With(t.Host, h)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func takenBack(s State, group []touched) []Step {
 	rel := s.Artifact(s.Plan.Release)
 	switch {
 	case !first.stopped:
-		return []Step{c.check(first.Old), c.in(first.Old)}
+		return []Step{c.check(Release{}), c.in(Release{})} // as it was, whatever that is
 	case first.Old.IsZero():
 		return []Step{c.out(rel), c.drain(rel), c.stop(rel)}
 	}

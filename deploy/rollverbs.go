@@ -52,9 +52,7 @@ func (p planning) rounds() (Plan, error) {
 		return plan, nil
 	}
 	around := p.drilled
-	if drill {
-		p.unproven(c.members)
-	} else {
+	if !drill {
 		if err := p.startable(c.members); err != nil {
 			return Plan{}, err
 		}
@@ -65,20 +63,10 @@ func (p planning) rounds() (Plan, error) {
 	return plan, nil
 }
 
-// unproven forgets what hosts should run where the running process does not say
-// so: somebody else started it, and it gets its traffic back as it is.
-func (p planning) unproven(members []member) {
-	for i, m := range members {
-		if p.obs.Hosts[m.Host].Instance.Key != m.Old.Key() {
-			members[i].Old = Release{}
-		}
-	}
-}
-
-// drilled takes a wave out and puts it back as it is.
+// drilled takes a wave out and puts it back as it is, whatever it runs.
 func (p planning) drilled(w []member, batch, _ int, _ Release) []Step {
 	c := p.cycle(hostsOf(w), batch)
-	return []Step{c.out(w[0].Old), c.drain(w[0].Old), c.check(w[0].Old), c.in(w[0].Old)}
+	return []Step{c.out(w[0].Old), c.drain(w[0].Old), c.check(Release{}), c.in(Release{})}
 }
 
 // restarted starts a wave's own release anew.

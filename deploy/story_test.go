@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -69,6 +70,47 @@ func (s *story) fail(err *deploy.Error) {
 	s.t.Helper()
 	s.start()
 	s.add(deploy.Event{Kind: deploy.KindFailed, Step: s.state.Next, Err: err})
+}
+
+// failOn runs the next step into failures of these hosts.
+func (s *story) failOn(code deploy.Code, hosts ...deploy.HostID) {
+	s.t.Helper()
+	s.start()
+	step, _ := s.state.StepAt(s.state.Next)
+	var failures []deploy.HostFailure
+	for _, id := range hosts {
+		failures = append(failures, deploy.HostFailure{Host: id, Err: &deploy.Error{
+			Code: code, Op: step.Name(), Subject: string(id), Message: "it is " + string(code) + " on " + string(id)}})
+	}
+	s.add(deploy.Event{Kind: deploy.KindFailed, Step: s.state.Next, Evidence: &deploy.Evidence{Failures: failures},
+		Err: &deploy.Error{Code: code, Op: step.Name(), Subject: string(hosts[0]), Message: failures[0].Err.Message}})
+}
+
+// skip goes on without the hosts that the step at Next failed on.
+func (s *story) skip() {
+	s.t.Helper()
+	_, outcomes, _ := s.state.Current()
+	failures := outcomes.At(s.state.Next).After.Failures
+	ev := deploy.Event{Kind: deploy.KindSkipped, Step: s.state.Next, Err: s.state.Trouble, Evidence: &deploy.Evidence{Failures: failures}}
+	for _, f := range failures {
+		ev.Hosts = append(ev.Hosts, f.Host)
+	}
+	s.add(ev)
+}
+
+// reach runs steps until the next one is this operation about this host.
+func (s *story) reach(op deploy.Op, id deploy.HostID) {
+	s.t.Helper()
+	for {
+		step, ok := s.state.StepAt(s.state.Next)
+		if !ok {
+			s.t.Fatalf("the plan has no step %s of %s", op, id)
+		}
+		if step.Op == op && slices.Contains(step.Hosts, id) {
+			return
+		}
+		s.do(nil)
+	}
 }
 
 // until runs steps until the next one has this operation.

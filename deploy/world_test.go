@@ -244,7 +244,7 @@ func (w *world) seen(word string, slot deploy.Slot, arg func(int) string) error 
 			w.obs.Traffic.Up = append(w.obs.Traffic.Up[:i:i], arg(i))
 		}
 	default:
-		return fmt.Errorf("nothing here knows %q", word)
+		return w.fleetLine(word, arg)
 	}
 	return nil
 }
@@ -298,6 +298,10 @@ func (w *world) wanted(args []string) error {
 			r.Auto, r.By = true, deploy.Actor{ID: "push:github"}
 		case a == "forced":
 			r.Force = "it is needed"
+		case strings.HasPrefix(a, "web-"):
+			r.Hosts = append(r.Hosts, deploy.HostID(a))
+		case strings.HasPrefix(a, "without=web-"):
+			r.Without = append(r.Without, deploy.HostID(strings.TrimPrefix(a, "without=")))
 		case len(a) == 1 && r.Want == deploy.WantDeploy:
 			r.Commit = sha(a)
 		case len(a) == 1:

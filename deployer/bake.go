@@ -3,6 +3,7 @@ package deployer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"ipublish/deploy"
@@ -99,17 +100,34 @@ func (b *baking) checkAll(ctx context.Context) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
+	ids := slices.Sorted(slices.Values(b.step.Hosts))
 	for i, bad := range results {
-		id := b.step.Hosts[i]
+		id := ids[i]
 		if bad == nil {
 			b.scores[id] = max(b.scores[id]-1, 0)
 			continue
 		}
-		if b.scores[id] += 2; b.scores[id] >= 2*health.FailureThreshold {
+		if b.scores[id] += 2; b.scores[id] >= 2*health.FailureThreshold && !b.away(ctx, id) {
 			return b.unhealthy(ctx, fmt.Sprintf("failed its check too often on %s: %s", id, deploy.MessageOf(bad)))
 		}
 	}
 	return nil
+}
+
+// away reports whether a host of many cannot be looked at: that is not the
+// release's fault, and the end of the watch judges it.
+func (b *baking) away(ctx context.Context, id deploy.HostID) bool {
+	if b.x.settings.Rolling == nil {
+		return false
+	}
+	h, err := b.x.host(id)
+	if err == nil {
+		_, err = b.x.observeOne(ctx, b.runtime, h, id, b.step)
+	}
+	if passing(err) {
+		b.scores[id] = 0
+	}
+	return passing(err)
 }
 
 // checkDoor probes the front door; more failures than allowed are a verdict.

@@ -43,7 +43,7 @@ func one(s deploy.Step, id deploy.HostID) deploy.Step {
 // the balancer really sends them nothing.
 func (x *effects) out(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
 	if err := x.floor(ctx, s); err != nil {
-		return deploy.Evidence{}, err
+		return deploy.Evidence{Traffic: x.seenNow(ctx, s)}, err
 	}
 	return x.turn(ctx, s)
 }

@@ -15,6 +15,10 @@ func (g *gate) identity() error {
 		return &deploy.Error{Code: deploy.CodeUnhealthy, Message: foreignText(g.step, in)}
 	case !in.Running() || !in.Owned:
 		return &deploy.Error{Code: deploy.CodeUnhealthy, Message: "the port is not served by the process that was started"}
+	case r.IsZero():
+		return nil
+	case in.Key == "":
+		return &deploy.Error{Code: deploy.CodeUnhealthy, Message: fmt.Sprintf("nobody can tell which release process %d runs, because ipublish did not start it: let ipublish start it anew, by `restart` or a deploy", in.PID)}
 	case in.Key != r.Key() || r.SHA256 != "" && in.Release != r.SHA256:
 		return &deploy.Error{Code: deploy.CodeUnhealthy, Message: fmt.Sprintf("the process on port %d runs another release (%s), not %s", g.step.Port, in.Key, r.Key())}
 	}

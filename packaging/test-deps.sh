@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests run against: a real nginx, HAProxy, sshd, Tomcat and git, and a
+# Installs what the tests run against: a real nginx, HAProxy, sshd, systemd, Tomcat and git, and a
 # C compiler for the race detector. Debian and Ubuntu. Does nothing where all of
 # it is there.
 #
@@ -16,6 +16,8 @@ program nginx || need nginx-light
 program haproxy || need haproxy
 program sshd || need openssh-server
 program ip || need iproute2
+program nsenter || need util-linux
+[ -x /lib/systemd/systemd ] || need systemd
 program git || need git
 program cc || need gcc
 [ -e /usr/include/stdlib.h ] || need libc6-dev

@@ -62,7 +62,7 @@ func mutants() []mutant {
 		{"the balancer's pace is not waited for", "deployer/rolling.go", "settle = ev.Traffic.Settle.D()", "settle = min(ev.Traffic.Settle.D(), 0)"},
 		{"a host is stopped with work in flight", "deployer/rolling.go", "if err != nil || d.left == 0 || !wait(over, pause) {", "if err != nil || d.left >= 0 || !wait(over, pause) {"},
 		{"commands of lost callers act late", "deployer/effects.go", "if err != nil || x.epoch == 0 {", "if true {"},
-		{"the ledger is written too late", "deploy/live.go", "case KindStarted:\n\t\tl.foldLeaving(st, ev)", "case KindFailed:\n\t\tl.foldLeaving(st, ev)"},
+		{"the ledger is written too late", "deploy/live.go", "case KindStarted:\n\t\tl.foldLeaving(st, ev)", "case KindResume:\n\t\tl.foldLeaving(st, ev)"},
 		{"a person's word is forgotten", "deploy/rollplan.go", "Kept: was.Out != nil && was.Out.Person}", "Kept: false}"},
 		{"the way back begins with the first host", "deploy/rollundo.go", "return append(first, later...)", "slices.Reverse(later)\n\treturn append(later, first...)"},
 		{"the way back forgets who only left", "deploy/rollundo.go", "case !t.left || t.settled(s.Plan.Release):", "case !t.stopped || t.settled(s.Plan.Release):"},

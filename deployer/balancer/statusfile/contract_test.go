@@ -30,16 +30,19 @@ func contract(t *testing.T, r *rig, over map[string]any) {
 }
 
 func TestTheContractOfRollingIsKeptByComputedWaits(t *testing.T) {
+	t.Parallel()
 	contract(t, newRig(t, 3, "", nil), map[string]any{
 		"check_interval": "100ms", "check_timeout": "1s", "unhealthy_threshold": 2, "healthy_threshold": 2, "margin": "300ms",
 	})
 }
 
 func TestTheContractOfRollingIsKeptByHAProxysWord(t *testing.T) {
+	t.Parallel()
 	contract(t, newRig(t, 3, "", nil), nil)
 }
 
 func TestTheContractOfRollingIsKeptOverSSH(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3, "", nil)
 	r.open = sshHosts(t, sshtest.Start(t))
 	contract(t, r, nil)

@@ -41,6 +41,7 @@ func observing(over map[string]any, front ...*haproxytest.Server) map[string]any
 }
 
 func TestHAProxysWordIsTheProofThatAHostLeftAndCameBack(t *testing.T) {
+	t.Parallel()
 	onEveryHost(t, func(t *testing.T, r *rig) {
 		one, two := r.targets[0], r.targets[1]
 		front := r.inFront(checks("100ms"))
@@ -107,6 +108,7 @@ func (r *rig) slowRequests(url string, n int) (finish func()) {
 }
 
 func TestUnobservedTheComputedWaitIsLongEnoughForARealHAProxy(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 2, "", nil)
 	e := r.targets[0]
 	front := r.inFront(checks("2s"))
@@ -171,6 +173,7 @@ func TestAServerIsFoundByItsLabelOrByItsAddress(t *testing.T) {
 }
 
 func TestEveryHAProxyHasToAgree(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, "", nil)
 	e := r.targets[0]
 	one, two := r.inFront(checks("100ms")), r.inFront(checks("100ms"))
@@ -190,6 +193,7 @@ func TestEveryHAProxyHasToAgree(t *testing.T) {
 }
 
 func TestAnHAProxyThatIsGoneIsNoEvidence(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, "", nil)
 	r.open = sshHosts(t, sshtest.Start(t))
 	front := r.inFront(checks("100ms"))

@@ -55,6 +55,7 @@ func TestTheWaitIsTheBalancersOwnArithmeticAndNeverLess(t *testing.T) {
 }
 
 func TestAPageThatIsSilentIsOutAfterTheChecksHaveTimedOut(t *testing.T) {
+	t.Parallel()
 	silence, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

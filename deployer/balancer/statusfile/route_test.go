@@ -256,6 +256,7 @@ func TestACachedAbsenceIsFoundOutAndTheFileIsTakenAwayAgain(t *testing.T) {
 }
 
 func TestAHostWhoseWebServerIsGoneCanLeaveAndCannotComeBack(t *testing.T) {
+	t.Parallel()
 	onEveryHost(t, func(t *testing.T, r *rig) {
 		e := r.targets[0]
 		r.server.Kill()

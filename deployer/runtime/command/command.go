@@ -14,13 +14,18 @@ import (
 // is wrong.
 func New(settings json.RawMessage) (deployer.Runtime, error) {
 	var s struct {
-		Run   []string `json:"run"`
-		RunAs string   `json:"run_as"`
+		Run        []string           `json:"run"`
+		RunAs      string             `json:"run_as"`
+		Supervisor process.Supervisor `json:"supervisor"`
 	}
 	if err := process.Decode("command", settings, &s); err != nil {
 		return nil, err
 	}
 	if err := process.CheckUser("command", s.RunAs); err != nil {
+		return nil, err
+	}
+	under, err := process.CheckSupervisor("command", s.Supervisor)
+	if err != nil {
 		return nil, err
 	}
 	if len(s.Run) == 0 || s.Run[0] == "" {
@@ -31,17 +36,18 @@ func New(settings json.RawMessage) (deployer.Runtime, error) {
 			return nil, process.Invalid("command", "run", "an argument holds a NUL byte, which no program can receive")
 		}
 	}
-	return driver{run: s.Run, user: s.RunAs}, nil
+	return driver{run: s.Run, user: s.RunAs, under: under}, nil
 }
 
 type driver struct {
-	run  []string
-	user string
+	run   []string
+	user  string
+	under process.Supervisor
 }
 
 // Start implements deployer.Runtime; see process.Start.
 func (d driver) Start(ctx context.Context, h deployer.Host, s deploy.Step) error {
-	return process.Start(ctx, h, s, process.Program{Argv: process.ExpandAll(d.run, s), Env: process.Env(s), User: d.user})
+	return process.Start(ctx, h, s, process.Program{Argv: process.ExpandAll(d.run, s), Env: process.Env(s), User: d.user, Under: d.under})
 }
 
 // Stop implements deployer.Runtime; see process.Stop.
@@ -52,4 +58,14 @@ func (driver) Stop(ctx context.Context, h deployer.Host, s deploy.Step) error {
 // Observe implements deployer.Runtime; see process.Observe.
 func (driver) Observe(ctx context.Context, h deployer.Host, s deploy.Step) (deploy.Evidence, error) {
 	return process.Observe(ctx, h, s)
+}
+
+// Enable implements deployer.Enabler; see process.Enable.
+func (driver) Enable(ctx context.Context, h deployer.Host, s deploy.Step) error {
+	return process.Enable(ctx, h, s)
+}
+
+// Advise implements deployer.Adviser; see process.Advise.
+func (d driver) Advise(ctx context.Context, h deployer.Host, s deploy.Step) []string {
+	return process.Advise(ctx, h, s, d.under)
 }

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 func TestCommandKeepsTheContractOfARuntime(t *testing.T) {
 	drivertest.Runtime(t, drivertest.RuntimeRig{
-		Runtime: open(t, `{"run": ["./app", "--port={port}", "{slot} {short}", "$(id)"]}`), Host: host(t),
+		Runtime: open(t, `{"run": ["./app", "--port={port}", "{slot} {short}", "$(id)"], "supervisor": "session"}`), Host: host(t),
 		Stage: stage, Ready: "/", Slow: "/slow", Stubborn: drivertest.RuntimeStubborn, Boot: 20 * time.Second, Cuts: 25,
 		Extra: told,
 	})
@@ -40,7 +40,7 @@ func TestCommandKeepsTheContractAsAnotherUser(t *testing.T) {
 		t.Skip("this test needs root, to start programs as another user")
 	}
 	drivertest.Runtime(t, drivertest.RuntimeRig{
-		Runtime: open(t, `{"run": ["./app", "--port={port}", "{slot} {short}", "$(id)"], "run_as": "nobody"}`), Host: host(t),
+		Runtime: open(t, `{"run": ["./app", "--port={port}", "{slot} {short}", "$(id)"], "run_as": "nobody", "supervisor": "session"}`), Host: host(t),
 		Stage: copied, Ready: "/", Slow: "/slow", Stubborn: drivertest.RuntimeStubborn, Boot: 20 * time.Second, Cuts: 10,
 		Extra: func(t *testing.T, s deploy.Step) { told(t, s); isNobody(t, s) },
 	})
@@ -119,6 +119,8 @@ func TestASectionThatIsWrongNamesItsKey(t *testing.T) {
 		`{"rnu": ["./server"]}`:         "runtime.command.rnu: there is no such key; did you mean run?",
 		`["./server"]`:                  "runtime.command: the section",
 		`{"run": ["./server"], "a":1}`:  "runtime.command.a:",
+
+		`{"run": ["x"], "supervisor": "s6"}`: "runtime.command.supervisor: it has to be auto, systemd or session",
 	} {
 		_, err := command.New(json.RawMessage(section))
 		if deploy.CodeOf(err) != deploy.CodeInvalid || !strings.Contains(deploy.MessageOf(err), want) {

@@ -7,6 +7,15 @@
 // process or a recorded one, and a pid that was given to a stranger never
 // passes for ours.
 //
+// Under Systemd the slot's shell is started by a unit that ipublish writes
+// (ipublish-APP-ENV-SLOT.service, see package unit), and by the same unit after a
+// failure of the program and, where it was enabled, after a reboot; each time it
+// writes the record anew, so that a process of a unit is known as every other is.
+// A unit begins with a script that Start leaves in the slot's folder and Stop
+// takes away: what was stopped stays stopped, also over a reboot. Stop and Observe
+// find a process whoever its supervisor is; a change of supervisor takes effect
+// at the next start.
+//
 // Every call is one fixed POSIX sh script with positional arguments, or two;
 // nothing of a configuration or a release is ever read as shell text. A host
 // needs Linux, sh, setsid of util-linux, and cat, ls, awk, tail, tr, grep and
@@ -30,6 +39,7 @@
 //     foreign process on the port is named and left alone.
 //
 // The slot's folder (Step.Home) holds: instance (the record), env, log, log.1,
-// lock, and while a stop is under way, stopping. Nothing here is fsynced: a
-// record of another boot counts for nothing.
+// lock, and while a stop is under way, stopping; for a unit besides run, the script
+// that it begins with, and told, what that came to. A record of another boot counts
+// for nothing, so that only Enable syncs what the next boot needs.
 package process

@@ -60,7 +60,7 @@ func wrongType(err error, want reflect.Type) string {
 	if !errors.As(err, &t) {
 		return err.Error()
 	}
-	kinds := map[reflect.Kind]string{reflect.String: "text", reflect.Int: "a number", reflect.Slice: "a list of texts"}
+	kinds := map[reflect.Kind]string{reflect.String: "text", reflect.Int: "a number", reflect.Slice: "a list of texts", reflect.Bool: "true or false"}
 	return fmt.Sprintf("it is a %s, but has to be %s", t.Value, kinds[want.Kind()])
 }
 

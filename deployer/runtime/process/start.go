@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 
 	"ipublish/deploy"
 	"ipublish/deployer"
+	"ipublish/deployer/runtime/unit"
 )
 
 // Program is what a slot is to run.
@@ -15,6 +17,7 @@ type Program struct {
 	Argv    []string          // Argv[0] is a path, relative to Step.Dir, or a name on the program's PATH
 	Env     map[string]string // besides a clean PATH, HOME, USER, LANG and TZ of the host; secret
 	User    string            // whom it runs as, with the groups and the home of that user; empty: the user of the host's commands
+	Under   Supervisor        // who starts it again
 	Prepare Script            // run before the program starts, while nothing of ours runs and the slot is locked
 }
 
@@ -61,22 +64,27 @@ echo 'started' >&3
 exec "$@" 3>&- 9>&-
 `
 
-const start = account + `
+const start = account + unitStart + `
 launch=$1 become=$2 home=$3 wantdir=$4 wantport=$5 hex=$6 wantkey=$7 wantsha=$8 user=$9
 shift 9
-prepare=$1 skip=$2
-shift 2
+prepare=$1 skip=$2 supervisor=$3 unit=$4 text=$5
+shift 5
 env=$(cat)
 case $env in *'# end of env') ;; *) say cut ;; esac
 [ -d "$home" ] || { (umask 022 && mkdir -p -- "${home%/*}") && (umask 027 && mkdir -p -- "$home"); } || exit 1
 lock || say busy
 record || say damaged
 
+by=
+boss || [ "$supervisor" != systemd ] || say unmanaged "$why"
+[ -z "$sd" ] || [ "$supervisor" = session ] || by=unit
+! have || settle || say busy
 if running; then
 	[ "$key" = "$wantkey" ] && [ "$sha" = "$wantsha" ] && [ "$port" = "$wantport" ] || say conflict "$pid" "$key"
 	[ ! -s "$home/stopping" ] || { IFS= read -r line <"$home/stopping"; [ "$line" != "$pid-$born" ] || say stopping "$pid"; }
 	say running "$pid"
 fi
+! have || case $sub in auto-restart*) $sd stop "$unit" ;; esac
 listeners
 if [ -n "$missing" ]; then
 	! holds $(ours) || say conflict "$owner" "$key"
@@ -102,10 +110,14 @@ if [ -n "$prepare" ]; then
 fi
 shift "$skip"
 
-# Nobody but the launcher holds the other end of told: it ends with its verdict.
-told=$(setsid -f env -i PATH="${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}" HOME="${HOME:-/}" \
+set -- env -i PATH="${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}" HOME="${HOME:-/}" \
 	USER="${USER:-}" LOGNAME="${LOGNAME:-${USER:-}}" LANG="${LANG:-C.UTF-8}" ${TZ:+TZ="$TZ"} \
-	sh -c "$launch" sh "$home" "$wantdir" "$wantport" "$wantkey" "$wantsha" $as /bin/sh -c "$become" sh "$@" 3>&1 >>"$home/log" 2>&1 </dev/null)
+	sh -c "$launch" sh "$home" "$wantdir" "$wantport" "$wantkey" "$wantsha" $as /bin/sh -c "$become" sh "$@"
+[ "$by" != unit ] || { by_unit "$@"; exit 0; }
+! have || ! mine || discard
+
+# Nobody but the launcher holds the other end of told: it ends with its verdict.
+told=$(setsid -f "$@" 3>&1 >>"$home/log" 2>&1 </dev/null)
 printf '%s\n' "${told:-died}"
 [ "$told" != started ] || exit 0
 lastlog 2048
@@ -149,7 +161,7 @@ func Start(ctx context.Context, h deployer.Host, s deploy.Step, p Program) error
 		return err
 	}
 	args := []string{launch, become, s.Home, s.Dir, strconv.Itoa(s.Port), hexPort(s.Port), s.Release.Key(), s.Release.SHA256, p.User,
-		p.Prepare.Text, strconv.Itoa(len(p.Prepare.Args))}
+		p.Prepare.Text, strconv.Itoa(len(p.Prepare.Args)), string(cmp.Or(p.Under, Session)), unit.Name(s.Home), unit.Text(s.Home, s.Stop.D())}
 	args = append(append(args, p.Prepare.Args...), p.Argv...)
 	out, err := run(ctx, h, s, "start", start, strings.NewReader(env), args...)
 	if err != nil {
@@ -168,7 +180,7 @@ func started(s deploy.Step, p Program, out []byte) error {
 		pid, key, _ := strings.Cut(rest, " ")
 		return fault(s, "start", deploy.CodeConflict, fmt.Sprintf("release %s still runs here as process %s: it has to be stopped first", key, pid))
 	case "foreign":
-		return foreign(s, rest)
+		return Foreign(s, rest)
 	case "busy", "cut":
 		return fault(s, "start", deploy.CodeUnavailable, "another start or stop of this slot is under way, or the connection broke")
 	case "stopping":
@@ -182,6 +194,10 @@ func started(s deploy.Step, p Program, out []byte) error {
 			strconv.Quote(printable(rest, 80))+"): deploy it again")
 	case "drift":
 		return fault(s, "start", deploy.CodeDrift, printable(strings.TrimSpace(rest+"\n"+more), 1024))
+	case "unmanaged":
+		return unmanaged(s, "start", printable(strings.TrimSpace(rest+"\n"+more), 300))
+	case "taken":
+		return fault(s, "start", deploy.CodeDrift, fmt.Sprintf("%s is not the unit that ipublish writes for this slot: remove it, or choose supervisor: session", rest))
 	case "nobody", "notroot", "setpriv", "closed":
 		return barred(s, p.User, word, printable(strings.TrimSpace(rest+"\n"+more), 300))
 	}
@@ -201,6 +217,8 @@ func unstarted(s deploy.Step, p Program, word, rest, more string) error {
 		e.Message = fmt.Sprintf("%q is not a program on the host: a path is looked up in %s, a name on its PATH", p.Argv[0], s.Dir)
 	case "unprepared":
 		e.Message, e.Log = "the slot could not be prepared: "+printable(strings.TrimSpace(rest+"\n"+more), 1024), ""
+	case "unit":
+		e.Message = fmt.Sprintf("systemd did not start the slot's unit %s: %s", unit.Name(s.Home), printable(strings.TrimSpace(rest), 300))
 	case "record":
 		e.Message = "the instance record in " + s.Home + " could not be written: is the disk full?"
 	default:
@@ -209,7 +227,9 @@ func unstarted(s deploy.Step, p Program, word, rest, more string) error {
 	return e
 }
 
-func foreign(s deploy.Step, found string) error {
+// Foreign is the error about somebody else's process on the port: its pid, -1 where
+// it cannot be seen, and its command line.
+func Foreign(s deploy.Step, found string) error {
 	pid, command, _ := strings.Cut(found, " ")
 	who := "process " + pid + " (" + printable(command, 300) + ")"
 	if pid == "-1" {

@@ -7,16 +7,19 @@ import (
 
 	"ipublish/deploy"
 	"ipublish/deployer"
+	"ipublish/deployer/runtime/unit"
 )
 
-const stop = `
-home=$1 hex=$2 wait=$3
+const stop = supervision + `
+home=$1 hex=$2 wait=$3 unit=$4
 [ -d "$home" ] || say stopped
 lock || say busy
 record || say damaged
-led=
+led= held=
 ! known || led=1
 all=$(ours)
+boss
+! have || ! mine || ! look || still || held=1
 
 clock() { read -r up _ </proc/uptime; now=${up%.*}${up#*.}; }
 
@@ -31,11 +34,21 @@ remaining() {
 gone() {
 	[ -z "$led" ] || ! known || dead || return 1
 	rest=$(remaining)
-	[ -z "$rest" ]
+	[ -z "$rest" ] && { [ -z "$held" ] || ! look || still; }
+}
+
+# patient: the unit gives its processes as long as is given here.
+patient() {
+	least=$((wait / 100 + 6))
+	was=$(sed -n 's/^TimeoutStopSec=//p' "$units/$unit")
+	[ "${was:-0}" -lt "$least" ] || return 0
+	sed "s/^TimeoutStopSec=.*/TimeoutStopSec=$least/" "$units/$unit" >"$units/$unit.tmp" &&
+		mv -f "$units/$unit.tmp" "$units/$unit" && $sd daemon-reload
 }
 
 # terminate: one SIGTERM each, for a second one makes many programs give up at once.
 terminate() {
+	[ -z "$held" ] || { patient; $sd stop --no-block "$unit"; return; }
 	[ -z "$led" ] || kill -s TERM -- "-$pid"
 	for m in $all; do
 		status "${m%:*}" && [ "$start" = "${m#*:}" ] || continue
@@ -44,11 +57,19 @@ terminate() {
 } 2>/dev/null
 
 slay() {
+	[ -z "$held" ] || $sd kill -s KILL "$unit"
 	! known || kill -s KILL -- "-$pid"
 	for m in $(remaining); do kill -s KILL "${m%:*}"; done
 } 2>/dev/null
 
-if [ -n "$all" ] || { [ -n "$led" ] && ! dead; }; then
+# tidy: a unit stays only where it is the one that starts with the host.
+tidy() {
+	have && mine && look && still || return 0
+	$sd reset-failed "$unit"
+	[ -L "$units/$wanted.wants/$unit" ] || discard
+} >/dev/null 2>&1
+
+if [ -n "$all$held" ] || { [ -n "$led" ] && ! dead; }; then
 	line=
 	[ ! -s "$home/stopping" ] || IFS= read -r line <"$home/stopping"
 	if [ "$line" != "$pid-$born" ]; then
@@ -67,7 +88,10 @@ if [ -n "$all" ] || { [ -n "$led" ] && ! dead; }; then
 	lock || say stopped
 fi
 ended=$pid-$born
-! record || [ "$pid-$born" != "$ended" ] || rm -f "$home/instance" "$home/stopping" "$home/env" "$home/env.tmp"
+if record && { [ "$pid-$born" = "$ended" ] || { [ -n "$held" ] && ! running && look && still; }; }; then
+	rm -f "$home/instance" "$home/stopping" "$home/env" "$home/env.tmp" "$home/run" "$home/run.tmp" "$home/told"
+	tidy
+fi
 say stopped
 `
 
@@ -83,7 +107,7 @@ func Stop(ctx context.Context, h deployer.Host, s deploy.Step) error {
 	if err := check(s, "stop"); err != nil {
 		return err
 	}
-	out, err := run(ctx, h, s, "stop", stop, nil, s.Home, hexPort(s.Port), centiseconds(s.Stop.D()))
+	out, err := run(ctx, h, s, "stop", stop, nil, s.Home, hexPort(s.Port), centiseconds(s.Stop.D()), unit.Name(s.Home))
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@
 //	shutdown_port: -1
 //	sessions: lost              or external: the application keeps them outside of Tomcat; see Caveats
 //	run_as:                     the user that Tomcat runs as; default: that of the host's commands
+//	supervisor: auto            or systemd, or session: who starts it again; see package process
 //
 // In base, java_home, conf and jvm_options {port}, {slot}, {release}, {short},
 // {dir} and {home} (the slot's folder) are replaced.

@@ -20,6 +20,8 @@ type settings struct {
 	ShutdownPort int      `json:"shutdown_port"`
 	Sessions     string   `json:"sessions"`
 	RunAs        string   `json:"run_as"`
+
+	Supervisor process.Supervisor `json:"supervisor"`
 }
 
 // What becomes of the users' sessions when a release takes over.
@@ -31,6 +33,10 @@ const (
 func decode(raw json.RawMessage) (settings, error) {
 	s := settings{Home: "/usr/share/tomcat10", Base: "{home}/base", Context: "ROOT", ShutdownPort: -1, Sessions: sessionsLost}
 	if err := process.Decode("tomcat", raw, &s); err != nil {
+		return s, err
+	}
+	var err error
+	if s.Supervisor, err = process.CheckSupervisor("tomcat", s.Supervisor); err != nil {
 		return s, err
 	}
 	return s, s.validate()

@@ -52,6 +52,7 @@ func (d driver) Start(ctx context.Context, h deployer.Host, s deploy.Step) error
 		Argv:    []string{"sh", path.Join(set.Home, "bin/catalina.sh"), "run"},
 		Env:     environment(s, set, found),
 		User:    set.RunAs,
+		Under:   set.Supervisor,
 		Prepare: preparation(s, set, found, edited),
 	})
 }
@@ -64,6 +65,16 @@ func (driver) Stop(ctx context.Context, h deployer.Host, s deploy.Step) error {
 // Observe implements deployer.Runtime; see process.Observe.
 func (driver) Observe(ctx context.Context, h deployer.Host, s deploy.Step) (deploy.Evidence, error) {
 	return process.Observe(ctx, h, s)
+}
+
+// Enable implements deployer.Enabler; see process.Enable.
+func (driver) Enable(ctx context.Context, h deployer.Host, s deploy.Step) error {
+	return process.Enable(ctx, h, s)
+}
+
+// Advise implements deployer.Adviser; see process.Advise.
+func (d driver) Advise(ctx context.Context, h deployer.Host, s deploy.Step) []string {
+	return process.Advise(ctx, h, s, d.settings.Supervisor)
 }
 
 // environment is the app's, with what Tomcat's own script reads. An ssh session

@@ -36,7 +36,7 @@ const (
 func TestTomcatKeepsTheContractOfARuntime(t *testing.T) {
 	installed(t)
 	drivertest.Runtime(t, drivertest.RuntimeRig{
-		Runtime: open(t, `{"jvm_options": ["-Xmx96m", "-Dgreeting=it's $(id) {slot}", "-XX:TieredStopAtLevel=1"]}`), Host: host(t),
+		Runtime: open(t, `{"jvm_options": ["-Xmx96m", "-Dgreeting=it's $(id) {slot}", "-XX:TieredStopAtLevel=1"], "supervisor": "session"}`), Host: host(t),
 		Stage: tree, Ready: "/release.txt", Slow: "/slow.jsp", Boot: 90 * time.Second, Cuts: 1, Extra: inside,
 	})
 }
