@@ -103,7 +103,7 @@ func (r *rig) standard() object {
 		"roles":    object{"deployer": []string{"slack:U024BE7LH"}, "admin": []string{"slack:U0ADMIN00"}},
 		"apps": object{"shop": object{
 			"repository": r.repo.Serve(gitserve.Options{}), "slug": "acme/shop",
-			"runtime": object{"command": object{"run": []string{self}}},
+			"runtime": object{"command": object{"run": []string{self}, "supervisor": "session"}},
 			"env":     object{appVar: "shop", "E2E_RIG": r.dir},
 			"health": object{
 				"path": "/healthz", "interval": "100ms", "timeout": "2s", "min_healthy_time": "200ms", "healthy_deadline": "30s",
