@@ -71,7 +71,8 @@ type Runtime interface {
 	Start(ctx context.Context, h Host, s deploy.Step) error
 	// Stop makes the slot run nothing of ours: SIGTERM, then SIGKILL after
 	// s.Stop. It returns when the process is gone; nothing running is success.
-	// A foreign process is never touched.
+	// A foreign process is never touched; where it may be the app itself, started
+	// by somebody else, it is deploy.CodeForeign with its pid.
 	Stop(ctx context.Context, h Host, s deploy.Step) error
 	// Observe says truthfully what runs in the slot; exactly one Instance.
 	Observe(ctx context.Context, h Host, s deploy.Step) (deploy.Evidence, error)

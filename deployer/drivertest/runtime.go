@@ -165,7 +165,10 @@ func (rig RuntimeRig) foreign(t *testing.T) {
 	if !i.Foreign() || i.PortPID != os.Getpid() || i.PortStarted != runtimeStarted(t, os.Getpid()) || i.Running() || !strings.Contains(i.Command, filepath.Base(os.Args[0])) {
 		t.Errorf("a taken port shows %+v", i)
 	}
-	rig.stop(t, s)
+	err = rig.Runtime.Stop(t.Context(), rig.Host, s)
+	if err != nil && (deploy.CodeOf(err) != deploy.CodeForeign || !strings.Contains(deploy.MessageOf(err), strconv.Itoa(os.Getpid()))) {
+		t.Errorf("stop beside a foreign process: %v", err)
+	}
 	if i := rig.observe(t, s); i.PortPID != os.Getpid() {
 		t.Errorf("after the stop the port shows %+v", i)
 	}

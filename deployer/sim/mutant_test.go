@@ -21,7 +21,7 @@ type mutant struct{ name, file, old, new string }
 const mutantSeeds = "60"
 
 // huntTests are what a mutant is shown to: the scenarios, then random stories.
-const huntTests = "^(TestEveryScenarioEndsAsItShouldWithoutFaults|TestRandomStoriesWithFaultsAndCrashesKeepTheInvariants)$"
+const huntTests = "^(TestEveryScenarioEndsAsItShouldWithoutFaults|TestRandomStoriesWithFaultsAndCrashesKeepTheInvariants|TestRandomStoriesOfManyHostsKeepTheInvariants)$"
 
 func mutants() []mutant {
 	return []mutant{
