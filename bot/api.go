@@ -127,7 +127,8 @@ func unhurried(w http.ResponseWriter, d time.Duration) {
 }
 
 func (s *Server) apiStatus(w http.ResponseWriter, _ *http.Request) {
-	all, err := s.Handler.overviews(Scope{Apps: s.Config().Apps}.all())
+	cfg := s.Config()
+	all, err := s.Handler.overviews(cfg, Scope{Apps: cfg.Apps}.all())
 	if err != nil {
 		s.apiError(w, err)
 		return

@@ -17,7 +17,8 @@ func TestRightsAreAsTheMatrixSays(t *testing.T) {
 	}
 	const admin, deployer, ask = "1000000010", "1100010010", "1111111110"
 	rows := map[Verb]string{
-		VerbDeploy: "1100010011", VerbRollback: deployer, VerbCancel: deployer, VerbResume: deployer,
+		VerbDeploy: "1100010011", VerbRollback: deployer, VerbCancel: deployer, VerbPause: deployer, VerbResume: deployer,
+		VerbStart: deployer, VerbStop: deployer, VerbRestart: deployer, VerbOffline: deployer, VerbOnline: deployer, VerbDrill: deployer,
 		VerbLock: deployer, VerbUnlock: deployer,
 		VerbAbandon: admin, VerbAccept: admin, VerbAdopt: admin, VerbForce: admin,
 		VerbLocks: ask, VerbStatus: ask, VerbHistory: ask, VerbPlan: ask, VerbWhoami: ask, VerbHelp: ask,
@@ -44,7 +45,8 @@ func TestRightsAreAsTheMatrixSays(t *testing.T) {
 
 func TestNobodyListedMeansNobodyButTheLocalCommandLine(t *testing.T) {
 	cfg := Config{Chats: []string{"slack"}}
-	for _, v := range []Verb{VerbDeploy, VerbRollback, VerbCancel, VerbResume, VerbAbandon, VerbLock, VerbUnlock, VerbAccept, VerbAdopt, VerbForce} {
+	for _, v := range []Verb{VerbDeploy, VerbRollback, VerbCancel, VerbPause, VerbResume, VerbAbandon, VerbStart, VerbStop, VerbRestart, VerbOffline, VerbOnline, VerbDrill,
+		VerbLock, VerbUnlock, VerbAccept, VerbAdopt, VerbForce} {
 		if err := Authorize(cfg, deploy.Actor{ID: "slack:U1"}, string(v)); err == nil {
 			t.Errorf("anybody may %s", v)
 		}
@@ -85,12 +87,14 @@ func TestTheRightIsCheckedAgainForWhatTheRequestWants(t *testing.T) {
 		request("slack:UDEPLOY", deploy.WantDeploy, ""), request("slack:UADMIN", deploy.WantDeploy, "why"), request("slack:UADMIN", deploy.WantAccept, ""),
 		request("push:github", deploy.WantDeploy, ""), request("slack:UDEPLOY", deploy.WantRollback, ""), auto, retire,
 		request("slack:UDEPLOY", deploy.WantLock, ""), request("slack:UDEPLOY", deploy.WantUnlock, ""), request("slack:UADMIN", deploy.WantAdopt, ""), expiry,
+		request("slack:UDEPLOY", deploy.WantOffline, ""), request("slack:UDEPLOY", deploy.WantDrill, ""), request("slack:UADMIN", deploy.WantRestart, "why"),
 	}
 	no := []deploy.Request{
 		request("slack:UDEPLOY", deploy.WantDeploy, "why"), request("slack:UDEPLOY", deploy.WantAccept, ""), request("slack:UNOBODY", deploy.WantDeploy, ""),
 		request("push:github", deploy.WantRollback, ""), request("push:github", deploy.WantDeploy, "why"), request("slack:UADMIN", deploy.WantRetire, ""),
 		request("slack:UNOBODY", deploy.WantLock, ""), request("slack:UNOBODY", deploy.WantUnlock, ""), request("slack:UDEPLOY", deploy.WantAdopt, ""),
 		request("push:github", deploy.WantLock, ""), request("push:github", deploy.WantUnlock, ""), unlock, lock,
+		request("slack:UNOBODY", deploy.WantOffline, ""), request("push:github", deploy.WantRestart, ""), request("slack:UDEPLOY", deploy.WantRestart, "why"),
 	}
 	for _, r := range yes {
 		if err := AuthorizeRequest(testConfig(), r); err != nil {
@@ -110,6 +114,8 @@ func TestEveryVerbIsAuthorisedBeforeItActs(t *testing.T) {
 		VerbDeploy: "deploy api", VerbRollback: "rollback api", VerbStatus: "status", VerbHistory: "history", VerbPlan: "plan api",
 		VerbCancel: "cancel #1", VerbResume: "resume #1", VerbAbandon: `abandon #1 "why"`, VerbAccept: "accept api",
 		VerbLock: `lock api "why" for 2h`, VerbUnlock: "unlock shop/staging", VerbLocks: "locks", VerbAdopt: "adopt api",
+		VerbPause: "pause #3", VerbStart: "start lift-1", VerbStop: "stop lift-1", VerbRestart: "restart lift-1", VerbOffline: "offline lift-1",
+		VerbOnline: "online lift-1", VerbDrill: "drill mall",
 		VerbWhoami: "whoami", VerbHelp: "help", VerbForce: `deploy api --force "why"`,
 	}
 	actors := []string{"slack:UADMIN", "slack:UDEPLOY", "slack:UNOBODY", "discord:U1", "cli:root"}
@@ -122,8 +128,15 @@ func TestEveryVerbIsAuthorisedBeforeItActs(t *testing.T) {
 			m := newMemory()
 			submitted(t, m, shopProd, "k").planned().stuck()
 			locked(t, m, shopStag)
+			submitted(t, m, apiProd, "k3").planned()
 			before := len(m.events)
-			a := newHandler(m).Handle(t.Context(), deploy.Command{Chat: "slack", User: deploy.Actor{ID: id}, Text: command, Key: "key"})
+			h := newHandler(m)
+			h.Config = func() Config {
+				c := testConfig()
+				c.Apps = append(c.Apps, fleetConfig().Apps[1])
+				return c
+			}
+			a := h.Handle(t.Context(), deploy.Command{Chat: "slack", User: deploy.Actor{ID: id}, Text: command, Key: "key"})
 			allowed := Authorize(testConfig(), deploy.Actor{ID: id}, string(v)) == nil
 			if refusedNow := a.Code == deploy.CodeRefused; refusedNow == allowed {
 				t.Errorf("%s by %s: %q (%s)", command, id, a.Text, a.Code)
@@ -131,7 +144,7 @@ func TestEveryVerbIsAuthorisedBeforeItActs(t *testing.T) {
 			if !allowed && len(m.events) != before {
 				t.Errorf("%s by %s was refused and left a trace", command, id)
 			}
-			changes := []Verb{VerbDeploy, VerbRollback, VerbCancel, VerbResume, VerbAbandon, VerbLock, VerbUnlock, VerbAccept, VerbAdopt, VerbForce}
+			changes := []Verb{VerbDeploy, VerbRollback, VerbCancel, VerbPause, VerbResume, VerbAbandon, VerbStart, VerbStop, VerbRestart, VerbOffline, VerbOnline, VerbDrill, VerbLock, VerbUnlock, VerbAccept, VerbAdopt, VerbForce}
 			if allowed && slices.Contains(changes, v) != (len(m.events) > before) {
 				t.Errorf("%s by %s: %d events more, %q", command, id, len(m.events)-before, a.Text)
 			}

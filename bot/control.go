@@ -20,7 +20,7 @@ const rollbackWhy = deploy.RolledBack
 // recent is how many deploys of an environment are searched for a repeated command.
 const recent = 10
 
-// control carries out cancel, resume and abandon.
+// control carries out cancel, pause, resume and abandon.
 func (h *Handler) control(ctx context.Context, cmd deploy.Command, p Parsed) (Answer, error) {
 	if a, ok, err := h.repeated(ctx, cmd.Key, p); ok || err != nil {
 		return a, err
@@ -69,9 +69,10 @@ func controlEvent(s deploy.State, cmd deploy.Command, p Parsed) (deploy.Event, e
 	switch p.Verb {
 	case VerbCancel:
 		return cancelEvent(s, ev)
+	case VerbPause:
+		return pauseEvent(s, ev)
 	case VerbResume:
-		ev.Kind = deploy.KindResume
-		return ev, onlyIf(s.Phase == deploy.PhaseStuck && s.Broken == nil, "%s is not held, so there is nothing to resume: it is %s", s.ID, s.Phase)
+		return resumeEvent(s, ev)
 	}
 	ev.Kind, ev.Text = deploy.KindAbandon, p.Why
 	return ev, onlyIf(s.Phase == deploy.PhaseStuck, "only a stuck deploy is abandoned, and %s is %s: `cancel %s` goes back in order", s.ID, s.Phase, s.ID)
@@ -134,6 +135,10 @@ func controlAnswer(ev deploy.Event) Answer {
 		text = fmt.Sprintf("%s is going back: %s was not for good yet, so the rollback is its revert", ev.Deploy, ev.Deploy)
 	case ev.Kind == deploy.KindCancel:
 		text = fmt.Sprintf("%s is being cancelled: what it changed is undone", ev.Deploy)
+	case ev.Kind == deploy.KindPause:
+		text = fmt.Sprintf("%s pauses %s: `resume %s` goes on, `cancel %s` goes back", ev.Deploy, ev.Text, ev.Deploy, ev.Deploy)
+	case ev.Kind == deploy.KindResume && ev.Text == pauseOver:
+		text = fmt.Sprintf("%s goes on: %s", ev.Deploy, pauseOver)
 	case ev.Kind == deploy.KindResume:
 		text = fmt.Sprintf("%s looks again and goes on", ev.Deploy)
 	case ev.Kind == deploy.KindAbandon:
@@ -238,8 +243,11 @@ func (h *Handler) chosen(p Parsed) (deploy.State, error) {
 	if err != nil {
 		return deploy.State{}, err
 	}
-	if p.Verb == VerbResume {
-		open = slices.DeleteFunc(open, func(s deploy.State) bool { return s.Phase != deploy.PhaseStuck })
+	switch p.Verb {
+	case VerbPause:
+		open = slices.DeleteFunc(open, func(s deploy.State) bool { return !s.Active() })
+	case VerbResume:
+		open = slices.DeleteFunc(open, func(s deploy.State) bool { return !resumable(s) })
 	}
 	switch len(open) {
 	case 0:
@@ -265,7 +273,7 @@ func whichOne(v Verb, open []deploy.State) error {
 	return invalid("which one: %s? For example: %s %s", listed(names), v, open[0].ID)
 }
 
-// open lists what people can cancel or resume: running deploys and waiting ones.
+// open lists what people can cancel, pause or resume: running deploys and waiting ones.
 func (h *Handler) open(targets []deploy.Target) ([]deploy.State, error) {
 	var out []deploy.State
 	for _, t := range targets {

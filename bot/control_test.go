@@ -108,7 +108,7 @@ func TestResumeGoesOnOnlyWithWhatIsHeld(t *testing.T) {
 	if a.Code != deploy.CodeRefused {
 		t.Errorf("got %+v", a)
 	}
-	contains(t, a.Text, "not held", "running")
+	contains(t, a.Text, "neither held nor paused", "running")
 	d.stuck()
 	if a = says(t, m, "resume"); a.Code != "" || a.Deploy != 1 {
 		t.Errorf("got %+v", a)

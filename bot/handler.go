@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,20 +118,20 @@ func authorizeParsed(cfg Config, by deploy.Actor, p Parsed) error {
 
 func (h *Handler) do(ctx context.Context, cfg Config, cmd deploy.Command, p Parsed) (Answer, error) {
 	switch p.Verb {
-	case VerbDeploy, VerbAccept, VerbAdopt:
+	case VerbDeploy, VerbAccept, VerbAdopt, VerbStart, VerbStop, VerbRestart, VerbOffline, VerbOnline, VerbDrill:
 		return h.submit(ctx, cfg, cmd, p)
 	case VerbRollback:
 		return h.rollback(ctx, cfg, cmd, p)
-	case VerbCancel, VerbResume, VerbAbandon:
+	case VerbCancel, VerbPause, VerbResume, VerbAbandon:
 		return h.control(ctx, cmd, p)
 	case VerbLock:
 		return h.lock(ctx, cfg, cmd, p)
 	case VerbUnlock:
 		return h.unlock(ctx, cfg, cmd, p)
 	case VerbLocks:
-		return h.locks(p.Targets)
+		return h.locks(cfg, p.Targets)
 	case VerbStatus:
-		return h.status(p.Targets)
+		return h.status(cfg, p.Targets)
 	case VerbHistory:
 		return h.history(p)
 	case VerbPlan:
@@ -174,6 +175,7 @@ func request(cmd deploy.Command, p Parsed) deploy.Request {
 	t := p.Target()
 	return deploy.Request{
 		App: t.App, Env: t.Env, Want: wantOf(p.Verb), Ref: p.Ref, Release: p.Release, Force: p.Force, Reason: p.Reason, For: p.For,
+		Hosts: p.Hosts, Without: p.Without,
 		By: cmd.User, Key: cmd.Key, Origin: cmd.Channel, At: time.Now().UTC(),
 	}
 }
@@ -190,6 +192,8 @@ func wantOf(v Verb) deploy.Want {
 		return deploy.WantLock
 	case VerbUnlock:
 		return deploy.WantUnlock
+	case VerbStart, VerbStop, VerbRestart, VerbOffline, VerbOnline, VerbDrill:
+		return deploy.Want(v)
 	}
 	return deploy.WantDeploy
 }
@@ -203,9 +207,22 @@ func (h *Handler) plan(cfg Config, cmd deploy.Command, p Parsed) Answer {
 			if err != nil {
 				return answerError(err)
 			}
-			return Answer{Text: strings.Join(append([]string{planText(plan)}, h.obstacles(r)...), "\n")}
+			return Answer{Text: strings.Join(slices.Concat([]string{planText(plan)}, h.expected(plan), h.obstacles(r)), "\n")}
 		},
 	}
+}
+
+// expected foretells how long a rolling plan takes, where the past tells.
+func (h *Handler) expected(plan deploy.Plan) []string {
+	if !plan.Rolls() || len(plan.Steps) == 0 {
+		return nil
+	}
+	past, err := h.Records.History(&plan.Target, 0, maxLimit)
+	line := expectedLine(plan, past)
+	if untold(err) != nil || line == "" {
+		return nil // what is only foretold is left out
+	}
+	return []string{line}
 }
 
 // answerError explains an error to the asker.

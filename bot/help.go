@@ -30,11 +30,19 @@ func explain(g grammar) string {
 	if g.role != RoleNone {
 		text += "\n  needs the role " + string(g.role)
 	}
+	if g.hosts != namesNone {
+		text += "\n  HOST… are hosts as configured: web-3 web-4, web-3,web-4 or web-[3-4]"
+	}
+	if g.without {
+		text += "\n  --without HOST leaves hosts of a rolling environment as they are: --without web-3,web-4"
+	}
 	switch {
 	case g.force && g.verb == VerbPlan:
 		text += "\n  --force \"why\" shows what a forced deploy would do; nothing is recorded"
 	case g.verb == VerbDeploy:
 		text += "\n  --force \"why\" deploys a release that failed before, and passes a lock; needs the role " + string(RoleAdmin) + ", is recorded and told"
+	case g.verb == VerbRestart:
+		text += "\n  --force \"why\" restarts where the front door does not answer, between two slots; needs the role " + string(RoleAdmin) + ", is recorded and told"
 	case g.force:
 		text += "\n  --force \"why\" goes back to a release that failed before; needs the role " + string(RoleAdmin) + ", is recorded and told"
 	}

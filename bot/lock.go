@@ -117,8 +117,8 @@ func (h *Handler) obstacles(r deploy.Request) []string {
 }
 
 // locks lists what is locked or paused.
-func (h *Handler) locks(targets []deploy.Target) (Answer, error) {
-	all, err := h.overviews(targets)
+func (h *Handler) locks(cfg Config, targets []deploy.Target) (Answer, error) {
+	all, err := h.overviews(cfg, targets)
 	return Answer{Text: locksText(all, time.Now())}, err
 }
 

@@ -12,17 +12,19 @@ import (
 // Parsed is a command that was understood. Its words hold no control characters.
 type Parsed struct {
 	Verb    Verb
-	Targets []deploy.Target // what it is about; one for deploy, rollback, plan, lock, unlock, accept and adopt; those in scope for cancel and resume
+	Targets []deploy.Target // what it is about; those in scope for status, history, locks, cancel, pause and resume, else one
 	Named   bool            // the environments were named, not taken from the scope
 	Ref     string          // deploy, plan: as typed; empty: the environment's branch
 	Release string          // rollback: lower-case hex digits; empty: the newest good one
-	ID      deploy.ID       // cancel, resume, abandon; 0: not given
+	ID      deploy.ID       // cancel, pause, resume, abandon; 0: not given
 	Why     string          // abandon
 	Reason  string          // lock: 1 to 200 characters, without backticks
 	For     deploy.Duration // lock: at most 30 days; 0: until the unlock
 	Force   string          // reason of --force; with plan nothing more than a preview
 	Limit   int             // history: 1 to 50
 	Topic   Verb            // help: empty for the overview
+	Hosts   []deploy.HostID // start, stop, restart, offline, online: as configured, each once
+	Without []deploy.HostID // deploy, rollback, plan, restart, drill: as configured, each once
 }
 
 // Target returns the first environment, the only one where the verb takes one.
@@ -62,7 +64,10 @@ func Parse(text string, scope Scope) (Parsed, error) {
 	if err != nil {
 		return Parsed{Verb: g.verb}, err
 	}
-	return arguments(g, p, rest, scope)
+	if p, err = arguments(g, p, rest, scope); err != nil {
+		return p, err
+	}
+	return suited(g, p, scope)
 }
 
 // unaddress drops the command's or the bot's own name and a leading slash.
@@ -102,6 +107,8 @@ func arguments(g grammar, p Parsed, in []word, scope Scope) (Parsed, error) {
 		return locking(g, p, in, scope)
 	case g.id && len(words) == 1 && looksLikeID(words[0]):
 		return withID(p, words[0])
+	case g.hosts != namesNone:
+		return hosted(g, p, words, scope)
 	case g.places == placeNone && len(words) > 0:
 		return p, g.excess(words[0])
 	case g.places == placeNone:
@@ -255,6 +262,13 @@ func (p *Parsed) flag(g grammar, words []word) (used int, err error) {
 			return 0, invalid("say why it must be forced: --force \"why\"")
 		}
 		return used, nil
+	case name == "force" && (g.hosts != namesNone || g.rolls):
+		return 0, invalid("%s takes no --force: min_healthy and the check of a host hold for everybody; put other hosts online first, or lower min_healthy", g.verb)
+	case name == "without" && g.without:
+		if bare && strings.HasPrefix(value, "-") {
+			value = ""
+		}
+		return used, p.leave(value)
 	case name == "n" && g.limit:
 		p.Limit, err = limit(value)
 		return used, err

@@ -13,7 +13,7 @@ import (
 	"ipublish/deploy"
 )
 
-var update = flag.Bool("update", false, "write what Parse says into testdata/commands.txt")
+var update = flag.Bool("update", false, "write what Parse says into testdata")
 
 func parsedText(p Parsed, err error) string {
 	if err != nil {
@@ -25,9 +25,11 @@ func parsedText(p Parsed, err error) string {
 			parts = append(parts, fmt.Sprintf("%s=%v", name, v))
 		}
 	}
+	add("hosts", p.Hosts)
 	add("targets", p.Targets)
 	add("named", p.Named)
 	add("ref", p.Ref)
+	add("without", p.Without)
 	add("release", p.Release)
 	add("id", p.ID)
 	add("why", fmt.Sprintf("%q", p.Why)[1:len(fmt.Sprintf("%q", p.Why))-1])
@@ -40,7 +42,10 @@ func parsedText(p Parsed, err error) string {
 }
 
 func testScope(bound string) Scope {
-	s := testConfig().scope("")
+	return boundTo(testConfig().scope(""), bound)
+}
+
+func boundTo(s Scope, bound string) Scope {
 	if bound != "" {
 		t, err := deploy.ParseTarget(bound)
 		if err != nil {
@@ -53,7 +58,17 @@ func testScope(bound string) Scope {
 
 // testdata/commands.txt holds blocks of "[bound channel] > command" and the answer.
 func TestCommandsAreUnderstoodAsWritten(t *testing.T) {
-	raw, err := os.ReadFile("testdata/commands.txt")
+	understoodAsWritten(t, "testdata/commands.txt", 60, testScope)
+}
+
+// testdata/hosts.txt holds the same for environments that fleetConfig has.
+func TestCommandsAboutHostsAreUnderstoodAsWritten(t *testing.T) {
+	understoodAsWritten(t, "testdata/hosts.txt", 60, func(bound string) Scope { return boundTo(fleetConfig().scope(""), bound) })
+}
+
+func understoodAsWritten(t *testing.T, file string, least int, scope func(bound string) Scope) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,15 +83,15 @@ func TestCommandsAreUnderstoodAsWritten(t *testing.T) {
 			continue
 		}
 		commands++
-		p, err := Parse(command, testScope(strings.TrimSpace(bound)))
+		p, err := Parse(command, scope(strings.TrimSpace(bound)))
 		fmt.Fprintf(&got, "%s    %s\n", line, parsedText(p, err))
 	}
 	if *update {
-		if err := os.WriteFile("testdata/commands.txt", []byte(got.String()), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if commands < 60 {
+	if commands < least {
 		t.Fatalf("only %d commands were read", commands)
 	}
 	if got.String() != string(raw) {
@@ -170,7 +185,11 @@ func FuzzParseNeverPanicsAndYieldsCleanWords(f *testing.F) {
 	f.Add("deploy \x1b]52;c;aGk=\x07 \u202e main\r\nX: y")
 	f.Add("abandon #1 \"\xff\xfe\"")
 	f.Add("lock \"<!channel> @all\n\u202e[x](http://y) `z`\" for 99999999999999999999d1s")
+	f.Add("offline WEB-[1-2],web-3 --without web-[001-999999]")
 	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := Parse(text, fleetConfig().scope("")); err != nil && (deploy.CodeOf(err) != deploy.CodeInvalid || hasControl(deploy.MessageOf(err))) {
+			t.Fatalf("%q is refused with %q", text, err)
+		}
 		p, err := Parse(text, testScope("shop/production"))
 		if err != nil {
 			if deploy.CodeOf(err) != deploy.CodeInvalid || hasControl(deploy.MessageOf(err)) {

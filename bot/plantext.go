@@ -11,6 +11,15 @@ import (
 // planText prints a plan: what it leads to, every step with its waits, the
 // commit point, how the release is proven, and what stands in the way.
 func planText(p deploy.Plan) string {
+	lines := slotText
+	if p.Rolls() {
+		lines = rollText
+	}
+	return strings.Join(append(lines(p), noteLines(p)...), "\n")
+}
+
+// slotText is a plan that brings a release up in a slot, step by step.
+func slotText(p deploy.Plan) []string {
 	lines := []string{planHead(p)}
 	for i, s := range p.Steps {
 		lines = append(lines, fmt.Sprintf("%3d. %s", i+1, stepText(s)))
@@ -21,10 +30,15 @@ func planText(p deploy.Plan) string {
 	if len(p.Steps) > 0 && p.Commit >= 0 {
 		lines = append(lines, proofLine(p.Settings), waitsLine(p))
 	}
+	return lines
+}
+
+func noteLines(p deploy.Plan) []string {
+	var lines []string
 	for _, n := range p.Notes {
 		lines = append(lines, "note: "+hostile.Line(strings.TrimPrefix(n, "nothing to do: "), 500))
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 func planHead(p deploy.Plan) string {
@@ -49,13 +63,13 @@ func stepText(s deploy.Step) string {
 	case deploy.OpBuild:
 		return "build, at most " + s.Limit.String()
 	case deploy.OpStage:
-		return "copy the release to " + hostsText(s.Hosts)
+		return "copy the release to " + someHosts(s.Hosts)
 	case deploy.OpFront:
 		return "see that the front door answers before anything changes"
 	case deploy.OpRetire:
-		return fmt.Sprintf("clear %s on %s", s.Slot, hostsText(s.Hosts))
+		return fmt.Sprintf("clear %s on %s", s.Slot, someHosts(s.Hosts))
 	case deploy.OpStart:
-		return fmt.Sprintf("start %s on %s", s.Slot, hostsText(s.Hosts))
+		return fmt.Sprintf("start %s on %s", s.Slot, someHosts(s.Hosts))
 	case deploy.OpCheck:
 		return fmt.Sprintf("see that %s stays healthy for %s, at most %s", s.Slot, s.Hold, s.Limit)
 	case deploy.OpRoute:
@@ -65,16 +79,22 @@ func stepText(s deploy.Step) string {
 	case deploy.OpDrain:
 		return fmt.Sprintf("let the work on %s finish, at most %s", s.Slot, s.Hold)
 	case deploy.OpStop:
-		return fmt.Sprintf("stop %s on %s", s.Slot, hostsText(s.Hosts))
+		return fmt.Sprintf("stop %s on %s", s.Slot, someHosts(s.Hosts))
 	case deploy.OpPrune:
 		return fmt.Sprintf("remove old releases, keep %d", len(s.Keep))
 	case deploy.OpAccept:
 		return "record what the balancer and its managed file say as right"
 	case deploy.OpAdopt:
-		return fmt.Sprintf("see that what runs on port %d of %s answers, and take it as live on %s", s.Port, hostsText(s.Hosts), s.Slot)
+		return fmt.Sprintf("see that what runs on port %d of %s answers, and take it as live on %s", s.Port, someHosts(s.Hosts), s.Slot)
 	case deploy.OpHook:
+		if s.Slot == deploy.Main {
+			return fmt.Sprintf("%s: run %s on %s, at most %s", s.Name(), programText(s), placeText(s), s.Hold)
+		}
 		return fmt.Sprintf("%s of %s: run %s on %s, at most %s", s.Name(), s.Slot, programText(s), placeText(s), s.Hold)
 	case deploy.OpIdle:
+		if s.Slot == deploy.Main {
+			return fmt.Sprintf("wait until %s on %s says that there is no background work, at most %s", programText(s), placeText(s), s.Hold)
+		}
 		return fmt.Sprintf("wait until %s on %s says that %s has no background work, at most %s", programText(s), placeText(s), s.Slot, s.Hold)
 	}
 	return string(s.Op)
@@ -90,18 +110,13 @@ func programText(s deploy.Step) string {
 
 // placeText is where a program runs.
 func placeText(s deploy.Step) string {
-	if s.On == deploy.OnBot {
+	switch {
+	case s.On == deploy.OnBot:
 		return "the bot's machine"
+	case s.On == deploy.OnFirstHost && len(s.Hosts) > 1:
+		return fmt.Sprintf("%s, or the next one that works", s.Hosts[0])
 	}
-	return hostsText(s.Hosts)
-}
-
-func hostsText(hosts []deploy.HostID) string {
-	names := make([]string, len(hosts))
-	for i, h := range hosts {
-		names[i] = string(h)
-	}
-	return listed(names)
+	return someHosts(s.Hosts)
 }
 
 func proofLine(s deploy.Settings) string {

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"ipublish/bot/hostile"
@@ -29,12 +30,24 @@ func RenderText(m deploy.Message) string {
 		lines = append(lines, stepLine(m.Steps))
 	}
 	for _, l := range m.Lines {
-		lines = append(lines, hostile.Line(l, maxLine))
+		lines = append(lines, apart(l))
 	}
 	if m.Log != "" {
 		lines = append(lines, indented(m.Log)...)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// apart gives a line whose parts stay apart by two spaces, where they were.
+func apart(line string) string {
+	if len(line) > 4*maxLine {
+		return hostile.Line(line, maxLine)
+	}
+	parts := strings.Split(line, "  ")
+	for i, part := range parts {
+		parts[i] = hostile.Line(part, maxLine)
+	}
+	return hostile.Cut(strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "  "), maxLine)
 }
 
 func toneMark(t deploy.Tone) string {

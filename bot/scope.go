@@ -51,6 +51,11 @@ func (s Scope) all() []deploy.Target {
 	return out
 }
 
+// environment gives the zero Environment for an unknown target.
+func (s Scope) environment(t deploy.Target) deploy.Environment {
+	return Config{Apps: s.Apps}.environment(t)
+}
+
 // isBranch reports whether an environment deploys from that branch.
 func (s Scope) isBranch(name string) bool {
 	return slices.ContainsFunc(s.Apps, func(a deploy.App) bool {
@@ -206,6 +211,9 @@ func (p *placement) targets() ([]deploy.Target, error) {
 	found := slices.DeleteFunc(p.scope.all(), func(t deploy.Target) bool {
 		return p.app != "" && t.App != p.app || p.env != "" && t.Env != p.env
 	})
+	if rolling := p.scope.rolling(found); p.g.rolls && len(rolling) > 0 {
+		found = rolling
+	}
 	if near := p.bound(found); len(near) > 0 && (p.app == "" || p.env == "") {
 		found = near
 	}
@@ -218,6 +226,11 @@ func (p *placement) targets() ([]deploy.Target, error) {
 		return nil, p.ambiguous(found)
 	}
 	return found, nil
+}
+
+// rolling are those of the environments that have hosts to work on one by one.
+func (s Scope) rolling(all []deploy.Target) []deploy.Target {
+	return slices.DeleteFunc(slices.Clone(all), func(t deploy.Target) bool { return s.environment(t).Rolling == nil })
 }
 
 func (p *placement) bound(all []deploy.Target) []deploy.Target {

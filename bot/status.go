@@ -17,10 +17,12 @@ type Overview struct {
 	Active  *deploy.State  `json:"active,omitempty"`
 	Waiting []deploy.State `json:"waiting,omitempty"`
 	Damaged bool           `json:"damaged,omitempty"` // some records cannot be read and are missing here
+
+	hosts []deploy.Host // as configured
 }
 
-func (h *Handler) status(targets []deploy.Target) (Answer, error) {
-	all, err := h.overviews(targets)
+func (h *Handler) status(cfg Config, targets []deploy.Target) (Answer, error) {
+	all, err := h.overviews(cfg, targets)
 	return Answer{Text: overviewsText(all, time.Now())}, err
 }
 
@@ -32,13 +34,14 @@ func overviewsText(all []Overview, now time.Time) string {
 	return strings.Join(parts, "\n\n")
 }
 
-func (h *Handler) overviews(targets []deploy.Target) ([]Overview, error) {
+func (h *Handler) overviews(cfg Config, targets []deploy.Target) ([]Overview, error) {
 	out := make([]Overview, len(targets))
 	for i, t := range targets {
 		var err error
 		if out[i], err = h.overview(t); err != nil {
 			return nil, err
 		}
+		out[i].hosts = cfg.environment(t).Hosts
 	}
 	return out, nil
 }
@@ -80,7 +83,7 @@ func statusText(o Overview, now time.Time) string {
 	if w := o.Live.Warm; w != nil && w.Until.After(now) {
 		lines = append(lines, fmt.Sprintf("  warm: %s keeps %s until %s: a rollback is instant", w.Slot, commitText(w.Release.Commit), clock(w.Until)))
 	}
-	for _, l := range lockLines(o.Live, now) {
+	for _, l := range append(fleetLines(o.Live, o.hosts, now), lockLines(o.Live, now)...) {
 		lines = append(lines, "  "+l)
 	}
 	if o.Active != nil {
@@ -99,6 +102,9 @@ func liveLine(l deploy.Live, now time.Time) string {
 	if l.Release.IsZero() {
 		return "live: nothing yet"
 	}
+	if l.Slot == deploy.Main {
+		return fmt.Sprintf("live: %s since %s (%s) by %s, %s", commitText(l.Release.Commit), clock(l.Since), ago(now.Sub(l.Since)), actorText(l.By), l.Deploy)
+	}
 	return fmt.Sprintf("live: %s on %s since %s (%s) by %s, %s",
 		commitText(l.Release.Commit), l.Slot, clock(l.Since), ago(now.Sub(l.Since)), actorText(l.By), l.Deploy)
 }
@@ -107,7 +113,7 @@ func liveLine(l deploy.Live, now time.Time) string {
 func activeLines(s deploy.State) []string {
 	m := deploy.Describe(s)
 	lines := []string{fmt.Sprintf("  now: %s %s%s", wishText(s), m.Status, doing(m))}
-	if s.Phase != deploy.PhaseStuck {
+	if s.Phase != deploy.PhaseStuck && s.Pause == nil {
 		return lines
 	}
 	for _, l := range m.Lines {
@@ -131,10 +137,20 @@ func wishText(s deploy.State) string {
 	if s.Request.Ref != "" {
 		parts = append(parts, hostile.Line(s.Request.Ref, 60))
 	}
-	if c := commitText(shown(s)); c != "" {
+	if hosts := s.Request.Hosts; len(hosts) > 0 {
+		parts = append(parts, someHosts(hosts))
+	} else if c := commitText(shown(s)); c != "" {
 		parts = append(parts, c)
 	}
-	return strings.Join(append(parts, "by "+actorText(s.Request.By)), " ") + aboutLock(s.Request)
+	return strings.Join(append(parts, "by "+actorText(s.Request.By)), " ") + aboutLock(s.Request) + aboutRest(s.Request)
+}
+
+// aboutRest names the hosts that a request leaves as they are.
+func aboutRest(r deploy.Request) string {
+	if len(r.Without) == 0 {
+		return ""
+	}
+	return ", without " + someHosts(r.Without)
 }
 
 // aboutLock is what a lock or unlock is about, after its wish: " until …: reason".
@@ -153,7 +169,7 @@ func aboutLock(r deploy.Request) string {
 
 // shown is the commit that a deploy is about.
 func shown(s deploy.State) deploy.Commit {
-	if s.Commit.SHA == "" && s.Plan != nil {
+	if s.Commit.SHA == "" && s.Plan != nil && s.Request.Want != deploy.WantDrill {
 		return s.Plan.Release.Commit
 	}
 	return s.Commit
@@ -224,7 +240,11 @@ func queuedText(cfg Config, id deploy.ID, r deploy.Request) string {
 	case r.Want == deploy.WantUnlock:
 		return fmt.Sprintf("%s unlocks %s → %s: what waits goes on", id, r.App, r.Env)
 	}
-	return fmt.Sprintf("%s queued: %s. `cancel %s` takes it back", id, whatText(cfg, r), id)
+	text := fmt.Sprintf("%s queued: %s. `cancel %s` takes it back", id, whatText(cfg, r), id)
+	if len(r.Without) > 0 {
+		text += "\n" + fmt.Sprintf("left as they are: %s", someHosts(r.Without))
+	}
+	return text
 }
 
 // whatText is "shop → production main".
@@ -239,6 +259,10 @@ func whatText(cfg Config, r deploy.Request) string {
 		return "accept the balancer's file of " + place
 	case r.Want == deploy.WantAdopt:
 		return "adopt what runs in " + place
+	case r.Want == deploy.WantDrill, r.Want == deploy.WantRestart && len(r.Hosts) == 0:
+		return fmt.Sprintf("%s of %s", r.Want, place)
+	case len(r.Hosts) > 0:
+		return fmt.Sprintf("%s %s of %s", r.Want, someHosts(r.Hosts), place)
 	case r.Ref != "":
 		return place + " " + hostile.Line(r.Ref, 60)
 	}

@@ -104,6 +104,8 @@ func decideFailed(s State) Decision {
 	switch {
 	case s.Request.Want == WantRetire:
 		return Decision{Act: ActEnd, Ending: Failed, Err: why}
+	case s.Plan.aboutHosts():
+		return decideVerb(s, why)
 	case why.Code == CodeHold:
 		return Decision{Act: ActHold, Err: why}
 	case s.Plan.Rolls():
@@ -138,7 +140,7 @@ func canGoBack(s State) bool {
 // undoEnding is Reverted where the new release may have had traffic and the old
 // one gets it back.
 func undoEnding(s State, otherwise Ending) Ending {
-	if Moved(s) && (s.Plan.OldSlot != "" || s.Plan.Rolls()) && s.Request.replaces() {
+	if Moved(s) && s.Plan.OldSlot != "" && s.Request.replaces() {
 		return Reverted
 	}
 	return otherwise

@@ -208,7 +208,7 @@ func instant(t *testing.T, r deploy.Request) *story {
 func TestGoldenMessages(t *testing.T) {
 	name := filepath.Join("testdata", "messages.txt")
 	got := &txtar.Archive{Comment: []byte("What a channel shows at each place of a deploy's life.\n")}
-	for _, tale := range tales() {
+	for _, tale := range append(tales(), rollTales()...) {
 		s := tale.tell(t)
 		before := text(t, s.state)
 		m := deploy.Describe(s.state)

@@ -172,8 +172,10 @@ func (s *State) apply(ev Event) {
 		s.applyOutcome(ev)
 	case KindRevert:
 		s.Undo, s.UndoOutcomes, s.UndoTo = ev.Plan, NewOutcomes(len(ev.Plan.Steps)), ev.Ending
-		s.Next, s.Open, s.Stuck, s.Pause, s.Skipped = 0, false, nil, nil, nil
-		s.blame(ev.Err)
+		s.Next, s.Open, s.Stuck, s.Pause = 0, false, nil, nil
+		if ev.Err != nil {
+			s.Err = ev.Err // why it goes back matters more than what it was held for before
+		}
 	case KindCancel:
 		s.Cancel, s.Why = ev.By, ev.Text
 	case KindAbandon:
@@ -268,15 +270,25 @@ func (s *State) applySkipped(ev Event) {
 		if i < 0 {
 			failures, i = append(failures, HostFailure{Host: id, Err: ev.Err}), len(failures)
 		}
-		s.Skipped = append(slices.Clip(s.Skipped), failures[i])
+		f := failures[i]
+		f.Step = ev.Step
+		if s.Undo != nil {
+			s.UndoSkipped = append(slices.Clip(s.UndoSkipped), f)
+			continue
+		}
+		s.Skipped, s.Err = append(slices.Clip(s.Skipped), f), nil
 	}
-	s.Trouble, s.Err = nil, nil
+	s.Trouble = nil
 	s.again()
 }
 
 // Behind reports whether the deploy goes on without the host.
 func (s State) Behind(id HostID) bool {
-	return slices.ContainsFunc(s.Skipped, func(f HostFailure) bool { return f.Host == id })
+	list := s.Skipped
+	if s.Undo != nil {
+		list = s.UndoSkipped
+	}
+	return slices.ContainsFunc(list, func(f HostFailure) bool { return f.Host == id })
 }
 
 func orEmpty(e *Evidence) Evidence {
@@ -309,7 +321,7 @@ func (s State) phase() Phase {
 // pausesHere reports whether a pause that was asked for takes effect at the step
 // that would be next: between two batches, or before the switch.
 func (s State) pausesHere() bool {
-	if s.Pause == nil || s.Open || s.Undo != nil || s.Plan == nil || s.Next >= len(s.Plan.Steps) || s.Outcomes.At(s.Next).Attempts > 0 {
+	if s.Pause == nil || s.Open || s.Baked() || s.Undo != nil || s.Plan == nil || s.Next >= len(s.Plan.Steps) || s.Outcomes.At(s.Next).Attempts > 0 {
 		return false
 	}
 	op := s.Plan.Steps[s.Next].Op

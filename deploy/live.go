@@ -20,6 +20,8 @@ func FoldEnv(l Live, st State, ev Event) Live {
 		l.foldLeaving(st, ev)
 	case KindFailed:
 		l.foldStaying(st, ev)
+	case KindSkipped:
+		l.foldGone(st, ev)
 	case KindDone:
 		l.foldDone(st, ev)
 	case KindEnded:

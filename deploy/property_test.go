@@ -34,6 +34,10 @@ func drawn(t *rapid.T) *chronicle {
 	name := rapid.SampledFrom([]string{"first", "usual", "two hosts", "stop at once", "flip", "with verify"}).Draw(t, "world")
 	w := all[name]
 	w.env.AutoRevert = rapid.Bool().Draw(t, "auto revert")
+	return drawnIn(t, w)
+}
+
+func drawnIn(t *rapid.T, w *world) *chronicle {
 	c := &chronicle{story: &story{t: t}, t: t, w: w, live: w.live}
 	r := w.st.Request
 	c.write(deploy.Event{Kind: deploy.KindRequested, Request: &r})
@@ -45,7 +49,7 @@ func drawn(t *rapid.T) *chronicle {
 		return c
 	}
 	c.write(deploy.Event{Kind: deploy.KindClaimed})
-	for range 200 {
+	for range 400 {
 		if !c.turn() {
 			return c
 		}
@@ -58,8 +62,8 @@ func drawn(t *rapid.T) *chronicle {
 
 // turn is one round of the engine; false when the deploy has ended.
 func (c *chronicle) turn() bool {
-	if c.chance(12, "somebody") == 0 && c.state.Active() {
-		c.orders(rapid.SampledFrom([]deploy.Kind{deploy.KindCancel, deploy.KindResume, deploy.KindNoted}).Draw(c.t, "order"))
+	if c.state.Active() && c.somebody() {
+		c.orders(rapid.SampledFrom([]deploy.Kind{deploy.KindCancel, deploy.KindPause, deploy.KindResume, deploy.KindNoted}).Draw(c.t, "order"))
 	}
 	d := deploy.Decide(c.state)
 	switch d.Act {
@@ -72,6 +76,8 @@ func (c *chronicle) turn() bool {
 	case deploy.ActUndo:
 		undo := deploy.Undo(c.state)
 		c.write(deploy.Event{Kind: deploy.KindRevert, Plan: &undo, Ending: d.Ending, Err: d.Err})
+	case deploy.ActSkip:
+		c.leave()
 	case deploy.ActHold:
 		c.write(deploy.Event{Kind: deploy.KindStuck, Err: d.Err})
 	case deploy.ActWait:
@@ -82,6 +88,14 @@ func (c *chronicle) turn() bool {
 		c.t.Fatalf("nobody knows how to %q", d.Act)
 	}
 	return true
+}
+
+// somebody reports whether a person says something now; a roll has many turns.
+func (c *chronicle) somebody() bool {
+	if c.state.Plan != nil && c.state.Plan.Rolls() {
+		return c.chance(1000, "somebody")%80 == 31
+	}
+	return c.chance(12, "somebody") == 0
 }
 
 func (c *chronicle) orders(kind deploy.Kind) {
@@ -101,6 +115,10 @@ func (c *chronicle) plan() {
 // step is done, fails, or is cut by a crash.
 func (c *chronicle) step() {
 	next, _ := c.state.StepAt(c.state.Next)
+	if c.state.Plan.Rolls() {
+		c.rollStep(next)
+		return
+	}
 	c.write(deploy.Event{Kind: deploy.KindStarted, Step: c.state.Next, Evidence: c.w.proof(next)})
 	switch c.chance(8, "outcome") {
 	case 0: // a crash: the step is started again

@@ -30,8 +30,8 @@ func Conclude(s State, live Live, ending Ending, now time.Time) Report {
 func (r *Report) remember(s State, ending Ending, now time.Time) {
 	plan := s.Plan
 	rel := s.Artifact(plan.Release)
-	if plan.aboutHosts() {
-		return
+	if plan.aboutHosts() || plan.Rolls() && ending != Succeeded && rel.Key() == plan.Old.Key() {
+		return // what is live is not given up because of one host
 	}
 	switch ending {
 	case Succeeded:
@@ -79,14 +79,20 @@ func (r *Report) blame(s State, rel Release) {
 
 func drainNotes(s State) []string {
 	var notes []string
+	var busy []HostID // of a rolling plan
 	plan, outcomes, _ := s.Current()
 	for i, o := range outcomes.All() {
 		switch step := plan.Steps[i]; {
+		case step.Op == OpDrain && o.After.TimedOut && plan.Rolls():
+			busy = append(busy, step.Hosts...)
 		case step.Op == OpDrain && o.After.TimedOut:
 			notes = append(notes, fmt.Sprintf("the %s slot still had work in flight when its drain time of %s was over", step.Slot, step.Hold))
 		case step.Op == OpIdle && o.After.TimedOut:
 			notes = append(notes, fmt.Sprintf("the %s slot still had background work when its time of %s was over", step.Slot, step.Hold))
 		}
+	}
+	if len(busy) > 0 {
+		notes = append(notes, fmt.Sprintf("%s still had work in flight when the drain time of %s was over", someOf(busy), plan.Settings.DrainTimeout))
 	}
 	return notes
 }

@@ -10,10 +10,10 @@ import (
 func decideHosts(s State, why *Error) Decision {
 	failures := s.Outcomes.At(s.Next).After.Failures
 	r := s.Plan.Settings.Rolling
-	room := len(s.Skipped)+len(failures) <= r.MaxFailedHosts
+	room := len(s.Skipped)+len(failures) <= r.MaxFailedHosts && s.remain(failures) && s.Plan.Steps[s.Next].Hook != "migrate"
 	switch {
-	case !s.Request.replaces():
-		return decideVerb(s, why)
+	case departed(s, failures):
+		return Decision{Act: ActSkip, Err: why}
 	case untouched(s) && !(room && onlyHosts(s)):
 		return Decision{Act: ActUndo, Ending: Failed, Err: why}
 	case onlyHosts(s) && room:
@@ -36,6 +36,18 @@ func decideHosts(s State, why *Error) Decision {
 	return Decision{Act: ActUndo, Ending: undoEnding(s, Failed), Err: why}
 }
 
+// remain reports whether any host that the plan is about is left without those
+// that failed.
+func (s State) remain(failures []HostFailure) bool {
+	for _, m := range s.Plan.Fleet {
+		failed := slices.ContainsFunc(failures, func(f HostFailure) bool { return f.Host == m.Host })
+		if !failed && !s.Behind(m.Host) {
+			return true
+		}
+	}
+	return len(s.Plan.Fleet) == 0
+}
+
 // decideVerb: what was asked for by name and failed is not tried the other way
 // round. Where a host is out of traffic that should not be, a person is needed.
 func decideVerb(s State, why *Error) Decision {
@@ -51,6 +63,20 @@ func (r Request) replaces() bool { return r.Want == WantDeploy || r.Want == Want
 // untouched reports whether no host was taken out of traffic yet.
 func untouched(s State) bool {
 	return !slices.ContainsFunc(trail(s), func(t touched) bool { return t.left })
+}
+
+// departed reports whether a step failed because of hosts only that are in the
+// configuration no more: they are told, and stop nothing.
+func departed(s State, failures []HostFailure) bool {
+	gone := func(f HostFailure) bool {
+		return slices.ContainsFunc(s.Plan.Settings.Gone, func(h Host) bool { return h.ID == f.Host })
+	}
+	for _, f := range failures {
+		if !gone(f) {
+			return false
+		}
+	}
+	return len(failures) > 0
 }
 
 // onlyHosts reports whether the step at Next failed because of hosts, and not
@@ -77,8 +103,10 @@ func byRelease(op Op, e *Error) bool {
 		return false
 	case e.Code == CodeUnhealthy:
 		return true
-	case op == OpStart || op == OpHook || op == OpIdle:
+	case op == OpStart:
 		return e.Code == CodeFailed || e.Code == CodeInvalid || e.Code == CodeForeign
+	case op == OpHook || op == OpIdle:
+		return e.Code != CodeUnavailable && e.Code != CodeRefused
 	}
 	return false
 }

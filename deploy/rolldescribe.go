@@ -86,11 +86,17 @@ func hostMarks(s State) []Mark {
 			}
 		}
 	}
+	var failing []HostID // now: a person is needed, or the way back comes next
+	if s.failed() {
+		for _, f := range outcomes.At(s.Next).After.Failures {
+			failing = append(failing, f.Host)
+		}
+	}
 	var out []Mark
 	for _, m := range s.Plan.Fleet {
 		id, state := m.Host, "todo"
 		switch {
-		case s.Behind(id):
+		case s.Behind(id), slices.Contains(failing, id):
 			state = "failed"
 		case steps[id] == 0:
 		case done[id] == steps[id] && undoing:
@@ -125,9 +131,10 @@ func fleetLines(s State) []string {
 
 func behindLines(s State) []string {
 	var lines []string
-	for i, f := range s.Skipped {
+	all := slices.Concat(s.Skipped, s.UndoSkipped)
+	for i, f := range all {
 		if i == drawn {
-			return append(lines, fmt.Sprintf("and %d more hosts are left behind", len(s.Skipped)-i))
+			return append(lines, fmt.Sprintf("and %d more hosts are left behind", len(all)-i))
 		}
 		lines = append(lines, fmt.Sprintf("%s is left behind: %s", f.Host, MessageOf(f.Err)))
 	}
@@ -200,9 +207,9 @@ func spread(s State) []string {
 	for _, m := range s.Plan.Fleet {
 		at[m.Host] = standing{release: m.Old, in: m.Served}
 	}
-	stand(at, s, s.Plan, s.Outcomes)
+	stand(at, s.Plan, s.Outcomes, leftAt(s.Skipped))
 	if s.Undo != nil {
-		stand(at, s, s.Undo, s.UndoOutcomes)
+		stand(at, s.Undo, s.UndoOutcomes, leftAt(s.UndoSkipped))
 	}
 	serve, out := map[string][]HostID{}, []HostID(nil)
 	var names []string
@@ -231,19 +238,20 @@ func spread(s State) []string {
 	return lines
 }
 
-func stand(at map[HostID]standing, s State, p *Plan, outcomes Outcomes) {
+func stand(at map[HostID]standing, p *Plan, outcomes Outcomes, without map[HostID]int) {
 	for i, st := range p.Steps {
 		o := outcomes.At(i)
 		for _, id := range st.Hosts {
 			now, ok := at[id]
-			if !ok || o.Attempts == 0 {
+			failed, skipped := without[id]
+			if !ok || o.Attempts == 0 || skipped && i > failed {
 				continue
 			}
 			switch {
 			case st.Op == OpOut:
 				now.in = false
 			case st.Op == OpIn:
-				now.in = o.Done && !s.Behind(id)
+				now.in = o.Done && !skipped
 			case st.Op == OpStart, st.Op == OpCheck && !st.Release.IsZero():
 				now.release = st.Release
 			}
@@ -281,6 +289,9 @@ func (r *Report) rolled(s State, live Live, ending Ending) {
 
 // outText says why a host is out of traffic and what brings it back.
 func outText(id HostID, o Outage, t Target) string {
+	if o.Unproven {
+		return fmt.Sprintf("it is not certain whether %s has traffic since %s: look at it, then `online %s %s %s` or `offline %s %s %s`", id, o.Deploy, id, t.App, t.Env, id, t.App, t.Env)
+	}
 	if o.Person {
 		return fmt.Sprintf("%s is out of traffic by %s (%s) until `online %s %s %s`", id, o.By, o.Deploy, id, t.App, t.Env)
 	}

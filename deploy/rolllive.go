@@ -16,6 +16,8 @@ func (s State) Touches(ev Event) []HostID {
 		if step, ok := s.StepAt(ev.Step); ok && s.Plan.Rolls() {
 			return step.Hosts
 		}
+	case KindSkipped:
+		return ev.Hosts
 	case KindEnded:
 		if ev.Report != nil {
 			return hostsIn(ev.Report.Hosts)
@@ -36,6 +38,9 @@ func hostsIn(m map[HostID]HostState) []HostID {
 // first stands, but a person's word outlasts a deploy's.
 func (l *Live) foldLeaving(st State, ev Event) {
 	step, ok := st.StepAt(ev.Step)
+	if ok && step.Op == OpIn {
+		l.doubt(st, step.Hosts)
+	}
 	if !ok || step.Op != OpOut {
 		return
 	}
@@ -49,7 +54,7 @@ func (l *Live) foldLeaving(st State, ev Event) {
 		if h.Out != nil && (h.Out.Person || !person) {
 			continue
 		}
-		out := Outage{Deploy: ev.Deploy, By: st.Request.By, At: ev.At, Person: person}
+		out := Outage{Deploy: ev.Deploy, By: st.Request.By, At: ev.At, Person: person, Unproven: true}
 		switch {
 		case h.Out != nil:
 			out.Weight = h.Out.Weight
@@ -57,16 +62,34 @@ func (l *Live) foldLeaving(st State, ev Event) {
 			out.Weight = seen.Weights[t.Addr]
 		}
 		h.Out = &out
+		if host, ok := st.Plan.Settings.Host(t.Host); ok {
+			h.Host = host
+		}
 		l.Hosts = l.Hosts.With(t.Host, h)
 	}
 }
 
-// foldStaying takes the entry back where the floor kept hosts in traffic that
-// this deploy was about to take out.
+// doubt marks hosts of which it cannot be told, until the step is done, whether
+// they have traffic.
+func (l *Live) doubt(st State, hosts []HostID) {
+	for _, id := range hosts {
+		h := l.Hosts.Get(id)
+		if h.Out == nil || st.Behind(id) {
+			continue
+		}
+		out := *h.Out
+		out.Unproven = true
+		h.Out = &out
+		l.Hosts = l.Hosts.With(id, h)
+	}
+}
+
+// foldStaying takes the entry back of hosts that this deploy was about to take
+// out and that were seen in traffic when it failed.
 func (l *Live) foldStaying(st State, ev Event) {
 	step, ok := st.StepAt(ev.Step)
 	seen := orEmpty(ev.Evidence).Traffic
-	if !ok || step.Op != OpOut || ev.Err == nil || ev.Err.Code != CodeHold || seen == nil {
+	if !ok || step.Op != OpOut || seen == nil {
 		return
 	}
 	for _, t := range step.Targets {
@@ -74,6 +97,16 @@ func (l *Live) foldStaying(st State, ev Event) {
 		if h.Out != nil && h.Out.Deploy == ev.Deploy && slices.Contains(seen.Up, t.Addr) {
 			h.Out = nil
 			l.Hosts = l.Hosts.With(t.Host, h)
+		}
+	}
+}
+
+// foldGone forgets hosts that left the configuration and cannot be reached: that
+// is told, and once.
+func (l *Live) foldGone(st State, ev Event) {
+	for _, id := range ev.Hosts {
+		if slices.ContainsFunc(st.Plan.Settings.Gone, func(h Host) bool { return h.ID == id }) {
+			l.Hosts = l.Hosts.Without(id)
 		}
 	}
 }
@@ -99,6 +132,12 @@ func (l *Live) foldHosts(st State, step Step, after Evidence) {
 			h.Instance = Instance{}
 		case OpIn:
 			h.Out = nil
+		case OpOut:
+			if h.Out != nil {
+				out := *h.Out
+				out.Unproven = false
+				h.Out = &out
+			}
 		default:
 			continue
 		}
@@ -117,7 +156,7 @@ func (l *Live) foldHosts(st State, step Step, after Evidence) {
 // foldRolled makes the new release the live one at the commit point. A verb that
 // starts something where nothing was ever deployed makes nothing live.
 func (l *Live) foldRolled(st State, ev Event) {
-	if st.Undo != nil || st.Plan.Commit != ev.Step {
+	if st.Undo != nil || st.Plan.Commit != ev.Step || st.Plan.aboutHosts() {
 		return
 	}
 	l.Release, l.Slot = st.Artifact(st.Plan.Release), Main

@@ -19,6 +19,7 @@ type crew struct {
 	members  []member
 	behind   []HostFailure // could not be looked at, or held by a stranger
 	removed  []Host        // not in the configuration any more
+	fine     int           // hosts that need nothing
 	serving  int           // hosts that count for the floor now
 	parallel int           // hosts in traffic that may be taken out at once
 }
@@ -30,9 +31,12 @@ func (p planning) rolled(rel Release, obtain func(Plan) []Step) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	if len(c.members)+c.fine == 0 {
+		return Plan{}, p.refuse(CodeRefused, "every host is left out or cannot be worked on, so that %s would run nowhere: mend one, or name fewer in `--without`", rel.Commit.Short())
+	}
 	plan := p.rollPlan(rel, &c)
 	if len(c.members) == 0 && len(c.removed) == 0 {
-		plan.Notes = append(plan.Notes, fmt.Sprintf("nothing to do: %s is live on every host since #%d", rel.Commit.Short(), p.live.Deploy))
+		plan.Notes = append(plan.Notes, p.idleNote(rel, c))
 		return plan, nil
 	}
 	plan.Notes = append(plan.Notes, p.app.Caveats...)
@@ -58,6 +62,14 @@ func (p planning) rolled(rel Release, obtain func(Plan) []Step) (Plan, error) {
 	prune.Hosts = idsOf(hosts)
 	plan.Steps = append(plan.Steps, prune)
 	return plan, nil
+}
+
+// idleNote says why there is nothing to do.
+func (p planning) idleNote(rel Release, c crew) string {
+	if c.fine < len(p.env.Hosts) {
+		return fmt.Sprintf("nothing to do: %s is live on the other hosts since #%d", rel.Commit.Short(), p.live.Deploy)
+	}
+	return fmt.Sprintf("nothing to do: %s is live on every host since #%d", rel.Commit.Short(), p.live.Deploy)
 }
 
 // rollPlan is a plan about hosts, without steps.
@@ -89,6 +101,7 @@ func (p planning) muster(rel Release, wanted func(member) bool) (crew, error) {
 		case p.obstacle(h.ID, sight) != nil:
 			c.behind = append(c.behind, HostFailure{Host: h.ID, Err: p.obstacle(h.ID, sight)})
 		case !wanted(m):
+			c.fine++
 		case m.Served:
 			in = append(in, m)
 		default:
@@ -201,8 +214,8 @@ func hostsOf(members []member) []Host {
 
 // waves works through the crew: groups that are out of traffic together, one
 // after another, with a pause to watch between batches.
-func (p planning) waves(plan *Plan, c *crew, rel Release, cycle func(wave []member, batch, turn int, rel Release) []Step) {
-	done := []HostID{}
+func (p planning) waves(plan *Plan, c *crew, rel Release, cycle func(wave []member, batch int, rel Release) []Step) {
+	done, ran := []HostID{}, map[string]bool{}
 	for turn, w := range p.split(c) {
 		batch := w[0].Batch
 		if turn > 0 && batch != plan.Fleet[len(plan.Fleet)-1].Batch {
@@ -214,7 +227,13 @@ func (p planning) waves(plan *Plan, c *crew, rel Release, cycle func(wave []memb
 				done = append(done, m.Host)
 			}
 		}
-		plan.Steps = append(plan.Steps, cycle(w, batch, turn, rel)...)
+		for _, s := range cycle(w, batch, rel) {
+			if s.On == OnFirstHost && ran[s.Hook] {
+				continue // once a plan, in the first wave that has it
+			}
+			ran[s.Hook] = true
+			plan.Steps = append(plan.Steps, s)
+		}
 	}
 	if len(plan.Fleet) > 0 {
 		plan.Commit = len(plan.Steps) - 1
@@ -271,29 +290,25 @@ func (p planning) watch(done []HostID, rel Release, batch int) []Step {
 }
 
 // replace is the way of a wave from the old release to the new one.
-func (p planning) replace(w []member, batch, turn int, rel Release) []Step {
+func (p planning) replace(w []member, batch int, rel Release) []Step {
 	c, hooks, old := p.cycle(hostsOf(w), batch), p.app.Hooks, w[0].Old
 	if w[0].has {
 		return []Step{c.check(rel), c.in(rel)}
 	}
-	steps := append([]Step{c.out(old)}, p.waveHook(OpHook, "on_idle", hooks.OnIdle, c, turn, old)...)
+	steps := append([]Step{c.out(old)}, p.waveHook(OpHook, "on_idle", hooks.OnIdle, c, old)...)
 	steps = append(steps, c.drain(old))
-	steps = append(steps, p.waveHook(OpIdle, "idle", hooks.Idle, c, turn, old)...)
+	steps = append(steps, p.waveHook(OpIdle, "idle", hooks.Idle, c, old)...)
 	steps = append(steps, c.stop(old), c.start(rel), c.check(rel))
-	steps = append(steps, p.waveHook(OpHook, "smoke_test", hooks.SmokeTest, c, turn, rel)...)
+	steps = append(steps, p.waveHook(OpHook, "smoke_test", hooks.SmokeTest, c, rel)...)
 	if w[0].Kept {
 		return steps
 	}
 	steps = append(steps, c.in(rel))
-	return append(steps, p.waveHook(OpHook, "on_live", hooks.OnLive, c, turn, rel)...)
+	return append(steps, p.waveHook(OpHook, "on_live", hooks.OnLive, c, rel)...)
 }
 
-// waveHook is the user's program about the hosts of a wave; what runs on the
-// first host only belongs to the first wave.
-func (p planning) waveHook(op Op, name string, h Hook, c cycle, turn int, rel Release) []Step {
-	if h.On == OnFirstHost && turn > 0 {
-		return nil
-	}
+// waveHook is the user's program about the hosts of a wave.
+func (p planning) waveHook(op Op, name string, h Hook, c cycle, rel Release) []Step {
 	steps := p.hookOn(op, name, h, c.hosts, rel)
 	for i := range steps {
 		steps[i].Batch = c.batch
@@ -305,9 +320,13 @@ func (p planning) hookOn(op Op, name string, h Hook, hosts []Host, rel Release) 
 	if rel.IsZero() || rel.Adopted() {
 		return nil
 	}
-	s := p.slotStep(op, Main, rel, 0)
-	s.Hosts = idsOf(hosts)
-	return h.step(s, name)
+	steps := h.step(p.cycle(hosts, 0).step(op, rel, 0), name)
+	if h.On == OnFirstHost {
+		for i := range steps {
+			steps[i].Hosts = idsOf(hosts) // the first of them that is not left behind when its turn comes
+		}
+	}
+	return steps
 }
 
 // dismiss takes hosts out that are in the configuration no more.

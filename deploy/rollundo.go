@@ -12,6 +12,7 @@ type touched struct {
 	stopped bool // its process was stopped, or about to be
 	back    bool // given traffic again, or about to be
 	done    bool // … proven
+	lent    bool // had traffic given for a release that it ran before and that is given up
 }
 
 // undoRolling takes the touched hosts back: the failed ones first, then the last
@@ -34,6 +35,8 @@ func takenBack(s State, group []touched) []Step {
 	}
 	rel := s.Artifact(s.Plan.Release)
 	switch {
+	case first.lent:
+		return []Step{c.out(rel), c.drain(rel)}
 	case !first.stopped:
 		return []Step{c.check(Release{}), c.in(Release{})} // as it was, whatever that is
 	case first.Old.IsZero():
@@ -62,7 +65,7 @@ func undoGroups(s State) [][]touched {
 }
 
 func alikeBack(a, b touched) bool {
-	return a.stopped == b.stopped && a.Kept == b.Kept && a.Served == b.Served && a.Old.Key() == b.Old.Key()
+	return a.lent == b.lent && a.stopped == b.stopped && a.Kept == b.Kept && a.Served == b.Served && a.Old.Key() == b.Old.Key()
 }
 
 // widest is how many hosts in service the plan takes out at once, at least one.
@@ -99,7 +102,7 @@ func undoOrder(s State) []touched {
 
 // settled reports whether the host is as it was before, but for a new process.
 func (t touched) settled(rel Release) bool {
-	return t.done && (!t.stopped || t.Old.Key() == rel.Key()) || !t.stopped && t.Kept
+	return !t.lent && (t.done && (!t.stopped || t.Old.Key() == rel.Key()) || !t.stopped && t.Kept)
 }
 
 // failedHosts are those that the deploy left behind and those of the step that failed last.
@@ -123,18 +126,32 @@ func trail(s State) []touched {
 	for i, m := range s.Plan.Fleet {
 		out[i], index[m.Host] = touched{Member: m}, i
 	}
+	without := leftAt(s.Skipped)
 	for i, st := range s.Plan.Steps {
 		o := s.Outcomes.At(i)
 		if o.Attempts == 0 || st.Forget {
 			continue
 		}
 		for _, id := range st.Hosts {
-			if at, ok := index[id]; ok {
-				out[at].pass(st.Op, o.Done && !s.Behind(id))
+			failed, skipped := without[id]
+			if at, ok := index[id]; ok && (!skipped || i <= failed) {
+				out[at].pass(st.Op, o.Done && !skipped)
 			}
 		}
 	}
+	for i, t := range out {
+		out[i].lent = t.back && !t.stopped && (t.Kept || !t.Served && s.Plan.Release.Key() != s.Plan.Old.Key())
+	}
 	return out
+}
+
+// leftAt tells at which step each host was left behind.
+func leftAt(skipped []HostFailure) map[HostID]int {
+	at := map[HostID]int{}
+	for _, f := range skipped {
+		at[f.Host] = f.Step
+	}
+	return at
 }
 
 func (t *touched) pass(op Op, done bool) {
@@ -151,9 +168,12 @@ func (t *touched) pass(op Op, done bool) {
 // Untouched returns the hosts of a rolling plan that served before and were not
 // taken out of traffic yet.
 func (s State) Untouched() []HostID {
+	if s.Plan == nil {
+		return nil
+	}
 	var ids []HostID
 	for _, t := range trail(s) {
-		if t.Served && !t.left {
+		if t.Served && !t.left && !s.Behind(t.Host) {
 			ids = append(ids, t.Host)
 		}
 	}
@@ -173,10 +193,5 @@ func rollsBack(s State) bool {
 
 // movedRolling reports whether any host may have had traffic with the new release.
 func movedRolling(s State) bool {
-	for i, st := range s.Plan.Steps {
-		if st.Op == OpIn && s.Outcomes.At(i).Attempts > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(trail(s), func(t touched) bool { return t.back })
 }

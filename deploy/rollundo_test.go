@@ -112,6 +112,36 @@ func TestCancelledVerbsPutEveryHostBackAsItWas(t *testing.T) {
 	}
 }
 
+func TestAHostIsUntouchedUntilItIsAboutToLeave(t *testing.T) {
+	s := planned(t, rolls(t, "hosts 4", "rolling floor=1", "fleet a", "host web-2 sick", "host web-4 offline", "want deploy b"))
+	s.reach(deploy.OpOut, "web-1")
+	if got := s.state.Untouched(); !slices.Equal(got, []deploy.HostID{"web-1", "web-3"}) {
+		t.Errorf("before: %v", got)
+	}
+	s.start()
+	if got := s.state.Untouched(); !slices.Equal(got, []deploy.HostID{"web-3"}) {
+		t.Errorf("about to leave: %v", got)
+	}
+	if got := (deploy.State{}).Untouched(); got != nil {
+		t.Errorf("without a plan: %v", got)
+	}
+}
+
+func TestAReleaseThatIsGivenUpServesNowhereAlsoWhereItRanBefore(t *testing.T) {
+	s := planned(t, rolls(t, "hosts 3", "rolling floor=1", "fleet a", "host web-1 runs b", "host web-1 out", "want deploy b"))
+	s.reach(deploy.OpCheck, "web-2")
+	s.failOn(deploy.CodeUnhealthy, "web-2")
+	if got, want := way(deploy.Undo(s.state)), home("2")+" · out b 1 · drain b 1"; got != want {
+		t.Errorf("the way back is\n%s, want\n%s", got, want)
+	}
+	s = planned(t, rolls(t, "hosts 3", "rolling floor=1", "good c", "fleet a", "host web-1 out", "host web-2 runs c", "want deploy a"))
+	s.reach(deploy.OpCheck, "web-2")
+	s.order(deploy.KindCancel)
+	if got, want := way(deploy.Undo(s.state)), strings.NewReplacer(" b ", " a ", " a ", " c ").Replace(home("2")); got != want {
+		t.Errorf("the way back of what is live anyway is\n%s, want\n%s", got, want)
+	}
+}
+
 // Every step of a way back is whole: the floor's budget is that of the plan.
 func TestTheWayBackFromEveryPointOfARollingPlanIsSound(t *testing.T) {
 	for name, w := range map[string]*world{

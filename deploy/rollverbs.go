@@ -58,20 +58,20 @@ func (p planning) rounds() (Plan, error) {
 		}
 		around = p.restarted
 	}
-	p.waves(&plan, &c, p.live.Release, around)
+	p.waves(&plan, &c, Release{}, around) // each host keeps its own
 	plan.Commit, plan.Baked = -1, -1
 	return plan, nil
 }
 
 // drilled takes a wave out and puts it back as it is, whatever it runs.
-func (p planning) drilled(w []member, batch, _ int, _ Release) []Step {
+func (p planning) drilled(w []member, batch int, _ Release) []Step {
 	c := p.cycle(hostsOf(w), batch)
 	return []Step{c.out(w[0].Old), c.drain(w[0].Old), c.check(Release{}), c.in(Release{})}
 }
 
 // restarted starts a wave's own release anew.
-func (p planning) restarted(w []member, batch, turn int, _ Release) []Step {
-	return p.replace(w, batch, turn, w[0].Old)
+func (p planning) restarted(w []member, batch int, _ Release) []Step {
+	return p.replace(w, batch, w[0].Old)
 }
 
 // startable refuses hosts of which nobody knows what they should run.
@@ -156,7 +156,8 @@ func (p planning) started(plan *Plan, c crew) ([]Step, error) {
 	if len(idle) > 0 {
 		stage := p.restage(*plan)[0]
 		stage.Hosts = idsOf(hostsOf(idle))
-		steps = append(steps, stage, p.cycle(hostsOf(idle), 1).start(p.live.Release))
+		c := p.cycle(hostsOf(idle), 1)
+		steps = append(steps, stage, c.out(p.live.Release), c.start(p.live.Release)) // no traffic before its check
 	}
 	all := p.cycle(hostsOf(c.members), 1)
 	return append(steps, all.check(p.live.Release), all.in(p.live.Release)), nil

@@ -239,6 +239,10 @@ func soundRoll(t *testing.T, w *world, p deploy.Plan) {
 				}
 			case deploy.OpCheck:
 				well[id] = true
+			case deploy.OpBake:
+				if ran := oldOf(p, id); p.Want != deploy.WantDeploy && p.Want != deploy.WantRollback && !s.Release.IsZero() && s.Release.Key() != ran.Key() {
+					t.Errorf("step %d watches %s as %s, which runs %s", i, id, release(s.Release), release(ran))
+				}
 			case deploy.OpIn:
 				in[id] = true
 				if !well[id] {
@@ -251,6 +255,12 @@ func soundRoll(t *testing.T, w *world, p deploy.Plan) {
 	if p.Commit > p.Baked || p.Baked >= len(p.Steps) {
 		t.Errorf("the marks are %d and %d of %d steps", p.Commit, p.Baked, len(p.Steps))
 	}
+}
+
+// oldOf is what a host of the plan ran before.
+func oldOf(p deploy.Plan, id deploy.HostID) deploy.Release {
+	i := slices.IndexFunc(p.Fleet, func(m deploy.Member) bool { return m.Host == id })
+	return p.Fleet[i].Old
 }
 
 // floored checks the budget after a step that went as planned.

@@ -24,7 +24,10 @@ type Outage struct {
 	By     Actor     `json:"by"`
 	At     time.Time `json:"at"`
 	Person bool      `json:"person,omitempty"` // asked for by name: it stays until online
-	Weight int       `json:"weight,omitempty"` // what the balancer gave it before; 0: not known
+	// Unproven: it was not seen to leave, or was about to come back, so it may
+	// have traffic.
+	Unproven bool `json:"unproven,omitempty"`
+	Weight   int  `json:"weight,omitempty"` // what the balancer gave it before; 0: not known
 }
 
 // shards is how many parts a Roster has: a change clones one of them.

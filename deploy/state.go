@@ -49,17 +49,18 @@ type State struct {
 	UndoOutcomes Outcomes `json:"undo_outcomes,omitzero"`
 	UndoTo       Ending   `json:"undo_to,omitempty"` // where the undo leads
 
-	Built   *Release      `json:"built,omitempty"`   // the release with its artifact, once built
-	Trouble *Error        `json:"trouble,omitempty"` // why the step at Next failed
-	Err     *Error        `json:"err,omitempty"`     // what went wrong, first
-	Stuck   *Error        `json:"stuck,omitempty"`   // why it is held
-	Broken  *Error        `json:"broken,omitempty"`  // its journal makes no sense to this binary: nothing is run, only abandon ends it
-	Cancel  *Actor        `json:"cancel,omitempty"`  // who asked to cancel
-	Why     string        `json:"why,omitempty"`     // their reason; rollback's number
-	Pause   *Actor        `json:"pause,omitempty"`   // who asked to pause
-	Skipped []HostFailure `json:"skipped,omitempty"` // hosts that are left behind, in the order in which they failed
-	Abandon *Actor        `json:"abandon,omitempty"` // who gave it up
-	Note    string        `json:"note,omitempty"`    // newest progress line
+	Built       *Release      `json:"built,omitempty"`        // the release with its artifact, once built
+	Trouble     *Error        `json:"trouble,omitempty"`      // why the step at Next failed
+	Err         *Error        `json:"err,omitempty"`          // what went wrong, first
+	Stuck       *Error        `json:"stuck,omitempty"`        // why it is held
+	Broken      *Error        `json:"broken,omitempty"`       // its journal makes no sense to this binary: nothing is run, only abandon ends it
+	Cancel      *Actor        `json:"cancel,omitempty"`       // who asked to cancel
+	Why         string        `json:"why,omitempty"`          // their reason; rollback's number
+	Pause       *Actor        `json:"pause,omitempty"`        // who asked to pause
+	Skipped     []HostFailure `json:"skipped,omitempty"`      // hosts that are left behind, in the order in which they failed
+	UndoSkipped []HostFailure `json:"undo_skipped,omitempty"` // … on the way back
+	Abandon     *Actor        `json:"abandon,omitempty"`      // who gave it up
+	Note        string        `json:"note,omitempty"`         // newest progress line
 
 	Ending Ending    `json:"ending,omitempty"`
 	Report *Report   `json:"report,omitempty"`

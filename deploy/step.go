@@ -174,6 +174,7 @@ type Evidence struct {
 type HostFailure struct {
 	Host HostID `json:"host"`
 	Err  *Error `json:"err"`
+	Step int    `json:"step,omitempty"` // of a host that is left behind: the step that it failed at
 }
 
 // Event is one record of the journal.

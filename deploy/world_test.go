@@ -196,6 +196,9 @@ func (w *world) line(word string, args []string) error {
 		w.live.Left = append(w.live.Left, w.release(arg(0)).Key())
 	case "hooks":
 		w.hooked()
+		if on := arg(0); on != "" {
+			w.app.Hooks.OnLive.On, w.app.Hooks.OnIdle.On, w.app.Hooks.SmokeTest.On = on, on, on
+		}
 	case "caveat":
 		w.app.Caveats = append(w.app.Caveats, strings.Join(args, " "))
 	case "adopted":

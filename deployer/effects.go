@@ -166,10 +166,8 @@ func (x *effects) fencedHost(id deploy.HostID) (Host, error) {
 // balancer opens the plan's balancer; it may run on this machine or on a host of the plan.
 func (x *effects) balancer() (Balancer, error) {
 	return x.engine.Drivers.Balancer(x.target, x.settings.Balancer, func(name string) (Host, error) {
-		for _, h := range x.settings.Hosts {
-			if string(h.ID) == name {
-				return x.fencedHost(h.ID)
-			}
+		if h, ok := x.settings.Host(deploy.HostID(name)); ok {
+			return x.fencedHost(h.ID)
 		}
 		if name == "local" {
 			return x.engine.Drivers.Host(botHost())

@@ -145,7 +145,8 @@ func (f *fenced) judge(err error) error {
 	kind, what, _ := strings.Cut(verdict, " ")
 	switch kind {
 	case "newer":
-		fault.Code, fault.Message = deploy.CodeConflict, "a newer command of ipublish has taken over on this host"
+		fault.Code = deploy.CodeConflict
+		fault.Message = fmt.Sprintf("a newer command of ipublish was on this host (%s holds %s, this one is %d): stop the other ipublish that manages it; where there is none, as after a lost state folder, remove that file", f.file, what, f.epoch)
 	case "held":
 		fault.Code = deploy.CodeTimeout
 		fault.Message = fmt.Sprintf("an older command of ipublish still runs on this host (process %s): wait for its end, or end it there", what)

@@ -52,7 +52,7 @@ func TestACommandOfAnOlderEpochIsRefusedAndTheSameOrANewerOneRuns(t *testing.T) 
 			}
 		}
 		_, err := deployer.Fence(h, file, 9).Run(t.Context(), []string{"touch", effect}, nil)
-		mustFail(t, err, deploy.CodeConflict, "taken over")
+		mustFail(t, err, deploy.CodeConflict, "a newer command of ipublish")
 		if _, err := os.Stat(effect); err == nil {
 			t.Error("it ran all the same")
 		}

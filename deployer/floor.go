@@ -18,34 +18,60 @@ const floorPatience = 30 * time.Second
 const lookTimeout = 10 * time.Second
 
 // floor refuses to take hosts out when fewer than min_healthy others would be
-// healthy and in traffic. Hosts that serve nobody can always be worked on.
+// healthy and in traffic. Hosts that serve nobody can always be worked on, and
+// before anything was live there is nothing to keep up.
 func (x *effects) floor(ctx context.Context, s deploy.Step) error {
+	if first, err := x.first(); err != nil || first {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, floorPatience)
 	defer cancel()
-	for seen := -1; ; {
+	seen, last := -1, error(nil)
+	for {
 		others, leaving, err := x.inService(ctx, s.Hosts)
 		switch {
 		case err == nil && (leaving == 0 || others >= x.settings.Rolling.MinHealthy):
 			return nil
-		case err != nil && !passing(err) && ctx.Err() == nil:
-			return err
-		case err != nil && ctx.Err() != nil && seen < 0:
-			return err
 		case err == nil:
 			seen = others
+		case !passing(err) && ctx.Err() == nil:
+			return err
+		case last == nil || ctx.Err() == nil:
+			last = err
 		}
-		if !wait(ctx, time.Second) {
-			return &deploy.Error{Code: deploy.CodeHold, Op: string(s.Op), Subject: string(s.Hosts[0]),
-				Message: fmt.Sprintf("%d other hosts are healthy and in traffic, and min_healthy is %d, so %s is not taken out: mend the others, or lower min_healthy", max(seen, 0), x.settings.Rolling.MinHealthy, s.Hosts[0])}
+		if wait(ctx, time.Second) {
+			continue
 		}
+		if seen < 0 {
+			return last
+		}
+		return &deploy.Error{Code: deploy.CodeHold, Op: string(s.Op), Subject: string(s.Hosts[0]),
+			Message: fmt.Sprintf("%d other hosts are healthy and in traffic, and min_healthy is %d, so %s is not taken out: mend the others, then `resume %s`", seen, x.settings.Rolling.MinHealthy, s.Hosts[0], x.drive.id)}
 	}
 }
 
+// first reports whether nothing served before this deploy.
+func (x *effects) first() (bool, error) {
+	live, err := x.engine.Ledger.Live(x.target)
+	served := slices.ContainsFunc(x.drive.st.Plan.Fleet, func(m deploy.Member) bool { return m.Served })
+	return live.Slot == "" && !served, err
+}
+
 // inService counts the hosts that are healthy and in traffic: those of the step,
-// and all others.
+// and all others. Those that the deploy left behind may not answer at all, so
+// they are asked only where the others are too few.
 func (x *effects) inService(ctx context.Context, of []deploy.HostID) (others, leaving int, err error) {
 	route := x.fleetRoute()
+	all := len(route.Targets)
 	route.Targets = slices.DeleteFunc(route.Targets, func(t deploy.Endpoint) bool { return x.drive.st.Behind(t.Host) })
+	others, leaving, err = x.countServing(ctx, route, of)
+	if err != nil || leaving == 0 || others >= x.settings.Rolling.MinHealthy || len(route.Targets) == all {
+		return others, leaving, err
+	}
+	return x.countServing(ctx, x.fleetRoute(), of)
+}
+
+func (x *effects) countServing(ctx context.Context, route deploy.Step, of []deploy.HostID) (others, leaving int, err error) {
 	rt, err := x.engine.Drivers.Runtime(x.settings.Runtime)
 	if err != nil {
 		return 0, 0, err
@@ -56,9 +82,14 @@ func (x *effects) inService(ctx context.Context, of []deploy.HostID) (others, le
 	}
 	var up []deploy.HostID
 	for _, e := range route.Targets {
-		if slices.Contains(t.Up, e.Addr) {
+		untold := slices.Contains(of, e.Host) && !slices.Contains(t.Down, e.Addr)
+		if untold || slices.Contains(t.Up, e.Addr) {
 			up = append(up, e.Host)
 		}
+	}
+	live, err := x.engine.Ledger.Live(x.target)
+	if err != nil {
+		return 0, 0, err
 	}
 	counts, err := eachHost(ctx, up, func(ctx context.Context, id deploy.HostID) (bool, error) {
 		own, err := x.counts(ctx, rt, id, route, slices.Contains(of, id))
@@ -70,6 +101,7 @@ func (x *effects) inService(ctx context.Context, of []deploy.HostID) (others, le
 		case !ok:
 		case slices.Contains(of, up[i]):
 			leaving++
+		case live.Hosts.Get(up[i]).Out != nil: // the balancer may not have noticed yet
 		default:
 			others++
 		}
@@ -78,7 +110,7 @@ func (x *effects) inService(ctx context.Context, of []deploy.HostID) (others, le
 }
 
 // counts reports whether a host in traffic counts as in service. One that is
-// about to leave counts unless it was seen to be unhealthy: that it is not
+// about to leave counts, also where the balancer cannot tell, unless it was seen to be unhealthy: that it is not
 // reached from here does not mean that it serves nobody.
 func (x *effects) counts(ctx context.Context, rt Runtime, id deploy.HostID, s deploy.Step, leaves bool) (bool, error) {
 	limited, cancel := context.WithTimeout(ctx, lookTimeout)

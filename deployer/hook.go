@@ -85,7 +85,11 @@ func (x *effects) tolerated(s deploy.Step, err error) (deploy.Evidence, error) {
 
 func (x *effects) runHook(ctx context.Context, s deploy.Step) error {
 	return x.onHookHosts(ctx, s, func(ctx context.Context, h Host) error {
-		return retry(ctx, func(ctx context.Context) error { return x.hookOn(ctx, h, s) })
+		again := x.patiently
+		if s.Hook == "migrate" {
+			again = retry // a second one must not begin elsewhere
+		}
+		return again(ctx, func(ctx context.Context) error { return x.hookOn(ctx, h, s) })
 	})
 }
 
@@ -130,7 +134,11 @@ func (x *effects) onHookHosts(ctx context.Context, s deploy.Step, do func(contex
 		}
 		return do(ctx, h)
 	}
-	_, err := eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (struct{}, error) {
+	hosts, err := hookHosts(s)
+	if err != nil {
+		return err
+	}
+	_, err = eachHost(ctx, hosts, func(ctx context.Context, id deploy.HostID) (struct{}, error) {
 		h, err := x.host(id)
 		if err != nil {
 			return struct{}{}, err
@@ -138,6 +146,18 @@ func (x *effects) onHookHosts(ctx context.Context, s deploy.Step, do func(contex
 		return struct{}{}, do(ctx, h)
 	})
 	return err
+}
+
+// hookHosts are those of the step's hosts on which the program runs. A migration
+// that runs nowhere is not one that was made.
+func hookHosts(s deploy.Step) ([]deploy.HostID, error) {
+	switch {
+	case s.Hook == "migrate" && len(s.Hosts) == 0:
+		return nil, &deploy.Error{Code: deploy.CodeFailed, Op: s.Hook, Message: "no host is left to run migrate on: mend one, then deploy again"}
+	case s.On == deploy.OnFirstHost && len(s.Hosts) > 1:
+		return s.Hosts[:1], nil
+	}
+	return s.Hosts, nil
 }
 
 // botHost is the bot's own machine.

@@ -42,10 +42,17 @@ func one(s deploy.Step, id deploy.HostID) deploy.Step {
 // out takes the hosts out of traffic, where the floor allows it, and waits until
 // the balancer really sends them nothing.
 func (x *effects) out(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
-	if err := x.floor(ctx, s); err != nil {
-		return deploy.Evidence{Traffic: x.seenNow(ctx, s)}, err
+	if len(s.Hosts) == 0 {
+		return deploy.Evidence{}, nil // all of them are left behind
 	}
-	return x.turn(ctx, s)
+	err := x.floor(ctx, s)
+	if err == nil {
+		var ev deploy.Evidence
+		if ev, err = x.turn(ctx, s); err == nil {
+			return ev, nil
+		}
+	}
+	return deploy.Evidence{Traffic: x.seenNow(ctx, s)}, err
 }
 
 // in gives the hosts traffic: what passed the check must still run and answer.
@@ -206,6 +213,9 @@ func (x *effects) attributeHosts(ctx context.Context, verdict error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if err != nil && x.away(ctx, id) {
+			continue
+		}
 		if err != nil {
 			return &deploy.Error{Code: deploy.CodeHold, Log: logOf(verdict), Err: verdict,
 				Message: fmt.Sprintf("%s; %s, which still runs the old release, fails as well (%s), so going back would not help", deploy.MessageOf(verdict), id, deploy.MessageOf(err))}
@@ -213,6 +223,19 @@ func (x *effects) attributeHosts(ctx context.Context, verdict error) error {
 		return verdict
 	}
 	return verdict
+}
+
+// away reports whether a host cannot be looked at now.
+func (x *effects) away(ctx context.Context, id deploy.HostID) bool {
+	rt, err := x.engine.Drivers.Runtime(x.settings.Runtime)
+	if err != nil {
+		return false
+	}
+	h, err := x.host(id)
+	if err == nil {
+		_, err = x.observeOne(ctx, rt, h, id, x.fleetRoute())
+	}
+	return passing(err)
 }
 
 // outOfTraffic refuses to stop a host that the balancer sends traffic to.

@@ -58,7 +58,7 @@ func (x *effects) stage(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 		return deploy.Evidence{}, &deploy.Error{Code: deploy.CodeInternal, Op: "stage", Message: "the release was not built"}
 	}
 	sent, err := eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (bool, error) {
-		h, err := x.host(id)
+		h, err := x.fencedHost(id)
 		if err != nil {
 			return false, err
 		}
@@ -98,7 +98,7 @@ func (x *effects) stageOn(ctx context.Context, h Host, s deploy.Step) (bool, err
 // prune removes the releases that nothing names any more.
 func (x *effects) prune(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
 	removed, err := eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (string, error) {
-		h, err := x.host(id)
+		h, err := x.fencedHost(id)
 		if err != nil {
 			return "", err
 		}

@@ -95,6 +95,12 @@ func (b *batch) record(h *held, ev deploy.Event) (*held, error) {
 		return nil, &deploy.Error{Code: deploy.CodeInternal, Op: "record", Subject: ev.Deploy.String(), Message: "a claim did not hold its environment"}
 	}
 	b.touch(ev.Target, after.Touches(ev))
+	if env.anew {
+		if err := b.replaceHosts(ev.Target, env.live); err != nil {
+			return nil, err
+		}
+		env.anew = false
+	}
 	return b.keep(ev, content, after, env)
 }
 

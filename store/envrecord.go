@@ -41,6 +41,23 @@ func (b *batch) putEnv(t deploy.Target, live deploy.Live, changed map[deploy.Hos
 	return b.putJSON(bucketEnv, targetKey(t), envRecord{Live: live, HostCount: hosts.Len()})
 }
 
+// replaceHosts deletes what is stored of the hosts and has all of them written.
+func (b *batch) replaceHosts(t deploy.Target, live deploy.Live) error {
+	var stale [][]byte
+	prefix := targetPrefix(t)
+	cur := b.tx.Bucket([]byte(bucketEnv)).Cursor()
+	for k, _ := cur.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = cur.Next() {
+		stale = append(stale, bytes.Clone(k))
+	}
+	for _, k := range stale {
+		if err := b.delete(bucketEnv, k); err != nil {
+			return err
+		}
+	}
+	b.touch(t, live.Hosts.IDs())
+	return nil
+}
+
 // readEnv reads what putEnv wrote; deploy.CodeDamaged or errNoRecord when a part
 // of it is not there.
 func readEnv(tx *bolt.Tx, t deploy.Target) (deploy.Live, error) {

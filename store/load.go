@@ -56,7 +56,7 @@ func loadEnvironment(tx *bolt.Tx, t deploy.Target) lived {
 		err = damaged("read", t.String(), "the environment's record is missing", nil)
 	}
 	if live, again := rebuildLive(tx, t); again == nil && live.Seq > 0 {
-		return lived{live: live}
+		return lived{live: live, anew: true}
 	}
 	return lived{err: err}
 }

@@ -19,6 +19,7 @@ type held struct {
 // lived is one environment.
 type lived struct {
 	live deploy.Live
+	anew bool  // folded from the journal: its stored records are not to be trusted
 	err  error // deploy.CodeDamaged: nothing is claimed or recorded there
 }
 

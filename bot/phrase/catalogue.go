@@ -93,12 +93,15 @@ func (c *Catalogue) Message(m deploy.Message) deploy.Message {
 }
 
 // title translates what is done, the third part of "shop → production · #9 ·
-// rollback · 4f2a91c"; all else in a title is names.
+// rollback · 4f2a91c" or of "… · #9 · offline web-3"; all else in a title is names.
 func (c *Catalogue) title(text string) string {
 	parts := strings.SplitN(text, " · ", 4)
 	if len(parts) > 2 {
+		verb, hosts, about := strings.Cut(parts[2], " ")
 		if said, ok := c.heads[parts[2]]; ok {
 			parts[2] = said
+		} else if said, ok = c.heads[verb]; ok && about {
+			parts[2] = said + " " + c.begin().nested(hosts, deepest)
 		}
 	}
 	return strings.Join(parts, " · ")

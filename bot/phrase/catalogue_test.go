@@ -33,6 +33,16 @@ func TestALineIsSaidInChinese(t *testing.T) {
 		"a misspelt word, nothing like it": {"\"x\" is not a command. There are: deploy, status", "\"x\" 不是命令。可用命令：deploy, status"},
 		"nothing to do in a place":         {"there is nothing to cancel in shop/production", "没有可以 cancel 的发布（shop/production）"},
 		"nothing to do":                    {"there is nothing to cancel", "没有可以 cancel 的发布"},
+		"a fleet's traffic":                {"  9 of 10 hosts in traffic", "  共 10 台主机，9 台有流量"},
+		"who is out":                       {"  web-3 out of traffic for 3 days by #141 (ann), until online", "  web-3 没有流量 3 天，由 #141（ann）操作，直到 online"},
+		"who runs something else":          {"  14 hosts run b9a0a1c: web-4, web-7, and 12 more", "  14 台主机运行的是 b9a0a1c：web-4, web-7，另有 12 台"},
+		"a batch":                          {"  6. batch 2 of 3: web-2, web-3 (2 hosts), 1 at a time: out of traffic, drain at most 30s, stop, start, check, back in", "  6. 第 2/3 批：web-2, web-3（共 2 台），每次 1 台：摘除流量、排空（最多 30s）、停止、启动、检查、重新接入"},
+		"a batch of one":                   {"  4. batch 1 of 3: web-1: check, back in", "  4. 第 1/3 批：web-1：检查、接入流量"},
+		"a verb's hosts":                   {"#9 queued: offline web-3, web-4 of shop → production. `cancel #9` takes it back", "#9 已排队：下线 shop → production 的 web-3, web-4。`cancel #9` 可撤回"},
+		"a verb of the past":               {"2026-01-02 15:04 UTC · shop/production · succeeded, took 12s · #142 restart by ann, without web-2", "2026-01-02 15:04 UTC · shop/production · 成功，用时 12s · #142 重启，发起人 ann，不含 web-2"},
+		"a pause":                          {"#9 pauses before the next hosts, web-4: `resume #9` goes on, `cancel #9` goes back", "#9 将在处理下一批主机（web-4）之前暂停：`resume #9` 继续，`cancel #9` 退回"},
+		"at work on hosts":                 {"now: drain of web-4, web-5", "正在排空：web-4, web-5"},
+		"left behind":                      {"web-3 is left behind: max_failed_hosts is 1", "已跳过 web-3：max_failed_hosts 为 1"},
 		"a percent sign":                   {"the path \"a%b\" in the ssh configuration holds a token other than %d %h %n %p %r %u", "ssh 配置中的路径 \"a%b\" 含有 %d %h %n %p %r %u 以外的占位符"},
 		"a cause that nobody knows":        {"start green: run of true on web-1 ended with exit status 3: no space left", "启动绿槽位：web-1 上执行 true，以退出码 3 结束：no space left"},
 		"one part that is known":           {"frobnicate: took 3s", "frobnicate: 用时 3s"},
@@ -56,7 +66,7 @@ func TestWhatIsNotOursStaysAsItIs(t *testing.T) {
 		"a joint in a command to type":   "type `a: took 3s; nothing is live` now",
 		"an unfinished command":          "a `b: took 3s",
 		"a number that is none":          "superseded by #many",
-		"a slot that is none":            "serving now: 4f2a91c on purple Fix",
+		"a slot that is none":            "4f2a91c on purple (port 8081) no answer yet",
 		"a very long line":               "superseded by #10 " + strings.Repeat("x", 2000),
 		"invalid bytes":                  "serving \xff\xfe later",
 		"another's words between format": "the connection to `a broke",
@@ -103,6 +113,19 @@ func TestAMessageIsSaidInChinese(t *testing.T) {
 	}
 	if en.Lines[0] != "took 3s" || en.Steps[0].Label != "switch to green" {
 		t.Errorf("the English message changed: %+v", en)
+	}
+}
+
+func TestATitleNamesTheHostsOfAVerb(t *testing.T) {
+	for en, want := range map[string]string{
+		"shop → production · #9 · offline web-3, web-4":              "shop → production · #9 · 下线 web-3, web-4",
+		"shop → production · #9 · restart web-3, web-4, and 12 more": "shop → production · #9 · 重启 web-3, web-4，另有 12 台",
+		"shop → production · #9 · drill":                             "shop → production · #9 · 演练",
+		"shop → production · #9 · 4f2a91c offline web-3":             "shop → production · #9 · 4f2a91c offline web-3",
+	} {
+		if got := phrase.Chinese().Message(deploy.Message{Title: en}).Title; got != want {
+			t.Errorf("%q became %q, want %q", en, got, want)
+		}
 	}
 }
 

@@ -34,15 +34,15 @@ func noTexts() []string {
 		[]string{"version https://git-lfs.github.com/spec/", "version https://hawser.github.com/spec/", "ref: refs/heads/main"},                                           // formats of git
 		[]string{"does not appear to be a git repository", "not found", "does not exist", "could not be found", "no such"},                                                // looked for in git's answers
 		[]string{`if [ "$(cat "$1/%s" 2>/dev/null)" = "$2" ]; then echo have; exit 0; fi`, `rm -rf "$1.partial" && mkdir -p "$1.partial" && echo lack`, "export %s='%s'"}, // shell
-		[]string{"Defaults:%s !requiretty"},                                     // lines of sudoers
-		[]string{"include %s;", "%s http://%s;", "proxy_pass http://%s;"},       // nginx's configuration
-		[]string{"%s: %w in PATH", "%w than %s", "%w for %s", "nothing to do:"}, // parts of other texts
-		[]string{"internal error", "dingtalk stream", "this attempt has had its connection", "an envelope without a command", "the payload is not an object"}, // lines of the log
-		[]string{"host, upstream, include, server_params, extra, generation_listen, test, reload, pid, reload_timeout"},                                       // keys of the configuration
-		[]string{"no such record", "stat %s: %w", "%s %s event %d", "an event %q cannot be appended", "the limit must be at least 1"},                         // of the store: compared, named, or told at the start only
+		[]string{"Defaults:%s !requiretty"},                               // lines of sudoers
+		[]string{"include %s;", "%s http://%s;", "proxy_pass http://%s;"}, // nginx's configuration
+		[]string{"%s: %w in PATH", "%w than %s", "%w for %s", "nothing to do:", "%s %s of %s", "%s → %s: %s %s on %d hosts", "%s → %s: %s %s on %d hosts; %s serves on each until its turn"}, // parts of other texts
+		[]string{"internal error", "dingtalk stream", "this attempt has had its connection", "an envelope without a command", "the payload is not an object"},                                // lines of the log
+		[]string{"host, upstream, include, server_params, extra, generation_listen, test, reload, pid, reload_timeout"},                                                                      // keys of the configuration
+		[]string{"no such record", "stat %s: %w", "%s %s event %d", "an event %q cannot be appended", "the limit must be at least 1"},                                                        // of the store: compared, named, or told at the start only
 		[]string{"redirected to another host"}, // an error to compare, told by source.verdict
-		[]string{"balancer proxy %s", "look for", "verify route", "observe route", "open balancer", "ask proxy", "read route", "start proxy", "await proxy", "find route", "sign in", "take command", "read command"}, // operations within others: the log tells them
-		[]string{`[APP] [REF] [to ENV] [--force "why"]`, `[APP] [ENV] [to RELEASE] [--force "why"]`, `#ID "why"`, `[APP] [ENV] "reason" [for 2h]`, "shop production"},                                                 // what to type
+		[]string{"balancer proxy %s", "look for", "verify route", "observe route", "open balancer", "ask proxy", "read route", "start proxy", "await proxy", "find route", "sign in", "take command", "read command"},                                                           // operations within others: the log tells them
+		[]string{`[APP] [REF] [to ENV] [--without HOST] [--force "why"]`, `[APP] [ENV] [to RELEASE] [--without HOST] [--force "why"]`, `#ID "why"`, `[APP] [ENV] "reason" [for 2h]`, "shop production", "[HOST…] [APP] [ENV] [--without HOST]", "[APP] [ENV] [--without HOST]"}, // what to type
 	)
 }
 

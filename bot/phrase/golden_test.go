@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"ipublish/bot"
+	"ipublish/bot/bottest"
 	"ipublish/bot/phrase"
 	"ipublish/deploy"
 )
@@ -69,12 +70,13 @@ func translated(zh *phrase.Catalogue, line string, title bool) string {
 // people wrote, of tones and states.
 func names() []string {
 	return strings.Fields(`shop production ann bob web Fix the basket UTC set verify paused ipublish database migration migrate smoke test live idle
-		neutral good bad hold final todo doing done failed undone aaaaaaa bbbbbbb`)
+		neutral good bad hold final todo doing done failed undone stop aaaaaaa bbbbbbb`)
 }
 
 // invented are errors that only the stories of deploy's tests have.
 func invented() *strings.Replacer {
-	return strings.NewReplacer("waiting for port", "", "it answered", "", "the old release fails its check too", "", "the balancer does not answer", "", "lock needs the role deployer", "")
+	return strings.NewReplacer("waiting for port", "", "it answered", "", "the old release fails its check too", "", "the balancer does not answer", "", "lock needs the role deployer", "",
+		"it is unhealthy on", "", "it is unavailable on", "", "does not answer: is it on?", "", "on_host_failure", "")
 }
 
 // noEnglish complains of words that were left in English.
@@ -121,5 +123,43 @@ func TestHelpIsInChinese(t *testing.T) {
 				t.Errorf("%s: %q is not in Chinese", text, line)
 			}
 		}
+	}
+}
+
+// Every plan of bot's own golden file, in Chinese.
+func TestRollingPlansAreInChinese(t *testing.T) {
+	golden, err := os.ReadFile(filepath.Join("..", "testdata", "rollplans.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for line := range strings.Lines(string(golden)) {
+		line = strings.TrimSuffix(line, "\n")
+		said := phrase.Chinese().Line(line)
+		if !strings.HasPrefix(line, "-- ") {
+			noEnglish(t, line, strings.NewReplacer("Old", "", "sh", "", "busy", "", "notify", "", "http", "", "example", "", "com", "", "process", "", "online", "", "does not answer on port", "").Replace(said))
+		}
+		out.WriteString(said + "\n")
+	}
+	compare(t, "rollplans.zh.txt", out.String())
+}
+
+// A rolling deploy at every moment of its life, in Chinese.
+func TestARollingDeployIsToldInChinese(t *testing.T) {
+	zh, told := phrase.Chinese(), map[string]bool{}
+	for _, st := range bottest.FleetStates(14) {
+		en := deploy.Describe(st)
+		said := zh.Message(en)
+		for i, line := range en.Lines {
+			if told[line] {
+				continue
+			}
+			told[line] = true
+			noEnglish(t, line, strings.NewReplacer("shop.eu-central-1.internal.example.com", "", "does not answer on port 22", "", "in flight", "", "look at it", "", "it answers 500", "").Replace(said.Lines[i]))
+		}
+		for i, s := range en.Steps {
+			noEnglish(t, s.Label, said.Steps[i].Label)
+		}
+		noEnglish(t, en.Status, said.Status)
 	}
 }

@@ -183,7 +183,8 @@ func TestNginxTakesTheSamples(t *testing.T) {
 // The table of commands: each one is parsed as it stands, with its optional
 // parts and without them, and no verb is missing.
 func TestEveryCommandOfTheReadmeIsInTheGrammar(t *testing.T) {
-	scope := bot.Scope{Apps: []deploy.App{{Name: "shop", Environments: []deploy.Environment{{Name: "production", Branch: "main"}}}}}
+	env := deploy.Environment{Name: "production", Branch: "main", Rolling: &deploy.Rolling{}, Hosts: []deploy.Host{{ID: "web-1"}, {ID: "web-2"}}}
+	scope := bot.Scope{Apps: []deploy.App{{Name: "shop", Environments: []deploy.Environment{env}}}}
 	var seen []bot.Verb
 	for line := range strings.Lines(section(t, "## Commands", "In a shell")) {
 		m := regexp.MustCompile("^\\| `([a-z]+)([^`]*)` \\|").FindStringSubmatch(line)
@@ -205,7 +206,7 @@ func TestEveryCommandOfTheReadmeIsInTheGrammar(t *testing.T) {
 
 // variants fills in the words of a usage line, with all optional parts and with none.
 func variants(usage string) []string {
-	words := strings.NewReplacer("APP", "shop", "ENV", "production", "REF", "main", "RELEASE", "4f2a91c", "#ID", "#142", "VERB", "deploy", "-n N", "-n 5")
+	words := strings.NewReplacer("HOST…", "web-1", "HOST", "web-2", "APP", "shop", "ENV", "production", "REF", "main", "RELEASE", "4f2a91c", "#ID", "#142", "VERB", "deploy", "-n N", "-n 5")
 	whole := words.Replace(strings.NewReplacer("[", "", "]", "").Replace(usage))
 	bare := words.Replace(regexp.MustCompile(` ?\[[^\]]*\]`).ReplaceAllString(usage, ""))
 	return []string{whole, bare}

@@ -59,8 +59,15 @@ type commands struct {
 	History  wordsCommand `cmd:"" help:"history [APP] [ENV] [-n N]"`
 	Plan     wordsCommand `cmd:"" help:"plan [APP] [REF] [to ENV]: the steps it would take, and what stands in the way"`
 	Cancel   wordsCommand `cmd:"" help:"cancel [#ID]"`
-	Resume   wordsCommand `cmd:"" help:"resume [#ID]: look again and go on with a deploy that is held"`
+	Pause    wordsCommand `cmd:"" help:"pause [#ID]: hold a deploy before its next hosts, or before the switch"`
+	Resume   wordsCommand `cmd:"" help:"resume [#ID]: look again and go on with a deploy that is held; end a pause"`
 	Abandon  wordsCommand `cmd:"" help:"abandon #ID WHY: end a deploy that is held; what is observed is recorded as live"`
+	Start    wordsCommand `cmd:"" help:"start HOST… [APP] [ENV]: start what is live there, check it, put it in traffic"`
+	Stop     wordsCommand `cmd:"" help:"stop HOST… [APP] [ENV]: out of traffic, drained and stopped, until start"`
+	Restart  wordsCommand `cmd:"" help:"restart [HOST…] [APP] [ENV]: start the same release anew, host by host"`
+	Offline  wordsCommand `cmd:"" help:"offline HOST… [APP] [ENV]: out of traffic, until online"`
+	Online   wordsCommand `cmd:"" help:"online HOST… [APP] [ENV]: checked and back in traffic"`
+	Drill    wordsCommand `cmd:"" help:"drill [APP] [ENV]: every host out of traffic and back in, nothing replaced"`
 	Lock     wordsCommand `cmd:"" help:"lock [APP] [ENV] WHY [for 2h]: hold every deploy back but a rollback"`
 	Unlock   wordsCommand `cmd:"" help:"unlock [APP] [ENV]: end a lock, and the pause after a rollback"`
 	Locks    wordsCommand `cmd:"" help:"locks [APP] [ENV]: what is locked or paused"`

@@ -26,13 +26,16 @@ var errUnreachable = client.ErrUnreachable
 // they are, so that chat and command line can never differ.
 type wordsCommand struct {
 	configFlag
-	Server string   `help:"The server: unix:/path or http(s)://host:port; default: the socket of the configuration's state_dir." env:"IPUBLISH_SERVER"`
-	Token  string   `help:"Token for a server over HTTP." env:"IPUBLISH_TOKEN"`
-	Detach bool     `help:"Do not wait for the deploy's end."`
-	Output string   `short:"o" help:"text or json." enum:"text,json" default:"text"`
-	Force  string   `help:"The reason to pass a guard; needs the role admin."`
-	N      *int     `short:"n" help:"How many (history)."`
-	Words  []string `arg:"" optional:"" help:"As in the chat."`
+	Server string `help:"The server: unix:/path or http(s)://host:port; default: the socket of the configuration's state_dir." env:"IPUBLISH_SERVER"`
+	Token  string `help:"Token for a server over HTTP." env:"IPUBLISH_TOKEN"`
+	Detach bool   `help:"Do not wait for the deploy's end."`
+	Output string `short:"o" help:"text or json." enum:"text,json" default:"text"`
+	Force  string `help:"The reason to pass a guard; needs the role admin."`
+	N      *int   `short:"n" help:"How many (history)."`
+
+	Without []string `help:"Hosts to leave as they are (deploy, rollback, plan, restart, drill)." placeholder:"HOST"`
+
+	Words []string `arg:"" optional:"" help:"As in the chat."`
 }
 
 // Run sends the words, prints the answer and follows the deploy to its end.
@@ -71,7 +74,7 @@ func (w *wordsCommand) Run(ctx context.Context, m *Main, k *kong.Context) error 
 func follows(verb string) bool {
 	switch bot.Verb(verb) {
 	case bot.VerbDeploy, bot.VerbRollback, bot.VerbAccept, bot.VerbResume, bot.VerbCancel, bot.VerbAbandon,
-		bot.VerbLock, bot.VerbUnlock, bot.VerbAdopt:
+		bot.VerbStart, bot.VerbStop, bot.VerbRestart, bot.VerbOffline, bot.VerbOnline, bot.VerbDrill, bot.VerbLock, bot.VerbUnlock, bot.VerbAdopt:
 		return true
 	}
 	return false
@@ -107,6 +110,9 @@ func (w *wordsCommand) text(verb string) string {
 	words := append([]string{verb}, w.Words...)
 	if w.Force != "" {
 		words = append(words, "--force", w.Force)
+	}
+	if len(w.Without) > 0 {
+		words = append(words, "--without", strings.Join(w.Without, ","))
 	}
 	if w.N != nil {
 		words = append(words, "-n", fmt.Sprint(*w.N))

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"ipublish/bot"
 	"ipublish/cmd/client"
 	"ipublish/cmd/config"
@@ -116,13 +118,13 @@ func TestWhatAReloadCannotChangeIsNamed(t *testing.T) {
 }
 
 // Every verb of the grammar is a command of the machine; those that leave a
-// deploy behind are followed to its end.
+// deploy behind are followed to its end, unless it is to wait.
 func TestEveryVerbIsACommandAndWhatChangesIsFollowed(t *testing.T) {
 	help := &strings.Builder{}
 	if code := (&Main{Stdout: help, Stderr: help}).Run(t.Context(), []string{"--help"}); code != exitDone {
 		t.Fatalf("--help exits %d", code)
 	}
-	asking := []bot.Verb{bot.VerbStatus, bot.VerbHistory, bot.VerbPlan, bot.VerbLocks, bot.VerbWhoami, bot.VerbHelp}
+	asking := []bot.Verb{bot.VerbStatus, bot.VerbHistory, bot.VerbPlan, bot.VerbLocks, bot.VerbWhoami, bot.VerbHelp, bot.VerbPause}
 	for _, v := range bot.Verbs() {
 		if !regexp.MustCompile(`(?m)^  ` + string(v) + `\b`).MatchString(help.String()) {
 			t.Errorf("ipublish %s is no command", v)
@@ -145,5 +147,25 @@ func TestALocksReasonIsReadAsItWasTyped(t *testing.T) {
 		if err != nil || p.Reason != want || p.For.String() != "2h0m0s" || p.Target().String() != "shop/production" {
 			t.Errorf("%q reads as %+v, %v", words, p, err)
 		}
+	}
+}
+
+func TestHostsThatAreLeftOutReachTheGrammarHoweverTheyAreWritten(t *testing.T) {
+	env := deploy.Environment{Name: "production", Rolling: &deploy.Rolling{}, Hosts: []deploy.Host{{ID: "web-1"}, {ID: "web-2"}, {ID: "web-3"}}}
+	scope := bot.Scope{Apps: []deploy.App{{Name: "shop", Environments: []deploy.Environment{env}}}}
+	var c commands
+	for _, args := range [][]string{{"--without", "web-1,web-3"}, {"--without=web-1", "--without", "WEB-3"}, {"--without", "web-1", "production", "--without", "web-3"}} {
+		parser, err := kong.New(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(append([]string{"restart"}, args...)); err != nil {
+			t.Fatal(err)
+		}
+		p, err := bot.Parse(c.Restart.text("restart"), scope)
+		if err != nil || !slices.Equal(p.Without, []deploy.HostID{"web-1", "web-3"}) {
+			t.Errorf("%q reads as %+v, %v", args, p, err)
+		}
+		c = commands{}
 	}
 }

@@ -37,9 +37,9 @@ func (d Drivers) Host(h deploy.Host) (deployer.Host, error) {
 func (d Drivers) Runtime(deploy.Section) (deployer.Runtime, error) { return Runtime{d.W}, nil }
 
 // Balancer implements deployer.Drivers.
-func (d Drivers) Balancer(deploy.Target, deploy.Section, func(string) (deployer.Host, error)) (deployer.Balancer, error) {
+func (d Drivers) Balancer(_ deploy.Target, _ deploy.Section, open func(string) (deployer.Host, error)) (deployer.Balancer, error) {
 	if d.W.Fleet != nil {
-		return FleetBalancer{d.W}, nil
+		return FleetBalancer{d.W, open}, nil
 	}
 	return Balancer{d.W}, nil
 }
@@ -68,6 +68,9 @@ func (h host) Run(ctx context.Context, argv []string, _ io.Reader) ([]byte, erro
 		case strings.Contains(text, "echo lack"):
 			if err := h.w.refused(deploy.OpStage); err != nil {
 				return err
+			}
+			if h.w.barred(h.m.id, deploy.OpStage) {
+				return &deploy.Error{Code: deploy.CodeFailed, Op: "stage", Subject: string(h.m.id), Message: "no space left on device"}
 			}
 			out = []byte("lack")
 			if h.m.dirs[args[0]] == args[1] {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ipublish/deploy"
+	"ipublish/deployer"
 )
 
 // Fleet makes the world one of many hosts behind a balancer that is told of one
@@ -28,11 +29,20 @@ type turning struct {
 }
 
 // FleetBalancer is the world's balancer of a rolling environment.
-type FleetBalancer struct{ W *World }
+type FleetBalancer struct {
+	W    *World
+	Open func(host string) (deployer.Host, error)
+}
 
 // Route implements deployer.Balancer.
 func (b FleetBalancer) Route(ctx context.Context, s deploy.Step) error {
+	if _, err := b.Open(string(s.Targets[0].Host)); err != nil {
+		return err
+	}
 	return b.W.call(ctx, "balancer:"+string(s.Hosts[0]), func() error {
+		if b.W.barred(s.Hosts[0], s.Op) {
+			return &deploy.Error{Code: deploy.CodeFailed, Op: string(s.Op), Subject: string(s.Hosts[0]), Message: "read-only file system"}
+		}
 		if err := b.W.reachable(b.W.machines[s.Hosts[0]]); err != nil {
 			return err
 		}
@@ -72,8 +82,8 @@ func (b FleetBalancer) route(s deploy.Step) error {
 func (w *World) checkFloor(s deploy.Step, addr string) {
 	now := time.Now()
 	_, p := w.last(addr)
-	if p == nil || !p.healthy(now) {
-		return // it served nobody
+	if _, live := w.Journal(s.Deploy); live.Slot == "" || p == nil || !p.healthy(now) {
+		return // nothing ever was, or it serves nobody
 	}
 	rest := maps.Clone(w.up)
 	delete(rest, addr)
@@ -82,9 +92,12 @@ func (w *World) checkFloor(s deploy.Step, addr string) {
 			delete(rest, t.addr)
 		}
 	}
-	if n := w.count(rest, now); n < w.Fleet.Floor && w.count(rest, now.Add(-longestCall)) < w.Fleet.Floor && w.count(rest, now.Add(-floorAge)) < w.Fleet.Floor {
-		w.violate("I2 floor: %s takes %s out, which leaves %d healthy hosts in traffic, not %d", s.Deploy, addr, n, w.Fleet.Floor)
+	for age := time.Duration(0); age <= floorAge; age += 500 * time.Millisecond {
+		if w.count(rest, now.Add(-age)) >= w.Fleet.Floor {
+			return
+		}
 	}
+	w.violate("I2 floor: %s takes %s out, which leaves %d healthy hosts in traffic, not %d", s.Deploy, addr, w.count(rest, now), w.Fleet.Floor)
 }
 
 // floorAge is how old the bot's look at the others may be when a host leaves: it
@@ -181,8 +194,8 @@ func (w *World) checkFleet(live deploy.Live) {
 		case !live.Hosts.Has(id):
 		case !w.up[addr] && h.Out == nil:
 			w.violate("ledger: %s is out of traffic at the end and nobody says why", id)
-		case w.up[addr] && h.Out != nil && h.Out.Person && !w.hands.moved:
-			w.violate("ledger: %s has traffic at the end, and %s took it out", id, h.Out.By)
+		case w.up[addr] && h.Out != nil && !h.Out.Unproven && !w.hands.moved:
+			w.violate("ledger: %s has traffic at the end, and the journal says that %s took it out", id, h.Out.By)
 		case w.up[addr] && p != nil && p.alive(time.Now()) && p.key != h.Release.Key() && !p.foreign:
 			w.violate("I18 explains: %s serves %s, the journal says %s", id, p.key, h.Release.Key())
 		}
@@ -203,6 +216,17 @@ func (w *World) SetFleet(f Fleet, hosts map[deploy.HostID]string) {
 			w.machines[id] = &machine{id: id, addr: addr, procs: map[int]*process{}, dirs: map[string]string{}}
 		}
 	}
+}
+
+// Bar makes every effect of an operation on a host fail for good, or no longer.
+func (w *World) Bar(id deploy.HostID, op deploy.Op, barred bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hands.barred[string(id)+" "+string(op)] = barred
+}
+
+func (w *World) barred(id deploy.HostID, op deploy.Op) bool {
+	return w.hands.barred[string(id)+" "+string(op)]
 }
 
 // KillOn ends what runs on a host, now.

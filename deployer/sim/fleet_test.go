@@ -231,6 +231,61 @@ func fleetScenarios() []scenario {
 			r.release(2, healthy)
 			r.push(t, 2)
 		}, []deploy.Ending{ok, ok}},
+		{"roll: no room on a host, with a migration", func(t *testing.T, r *rig) {
+			r.app.Hooks.Migrate = deploy.Hook{Run: []string{"./migrate"}, On: deploy.OnFirstHost, Timeout: deploy.Duration(time.Minute)}
+			r.rolled(t, 4, failing(deploy.OnFailureRevert, 1))
+			r.world.Bar("web-1", deploy.OpStage, true)
+			r.release(2, healthy)
+			before := r.world.Ran("migrate")
+			id := r.push(t, 2)
+			r.end(t, id)
+			if st, err := r.read(id); err == nil && st.Ending == ok && r.world.Ran("migrate") == before {
+				r.world.Violate("migrate: %s succeeded and it ran nowhere", id)
+			}
+			r.world.Bar("web-1", deploy.OpStage, false)
+			r.deploy(t, commit(2))
+		}, []deploy.Ending{ok, ok, ok}},
+		{"roll: no room on a host, then the release fails", func(t *testing.T, r *rig) {
+			r.rolled(t, 4, failing(deploy.OnFailureRevert, 1))
+			r.world.Bar("web-1", deploy.OpStage, true)
+			r.release(2, sim.Behaviour{Silent: true})
+			id := r.push(t, 2)
+			r.end(t, id)
+			if st, err := r.read(id); err == nil && slices.ContainsFunc(undoHosts(st), func(h deploy.HostID) bool { return h == "web-1" }) {
+				r.world.Violate("undo: %s takes web-1 back, which it never touched", id)
+			}
+		}, []deploy.Ending{ok, failed}},
+		{"roll: a health file cannot be removed", func(t *testing.T, r *rig) {
+			r.rolled(t, 3)
+			r.world.Bar("web-3", deploy.OpOut, true)
+			r.end(t, r.about(t, deploy.WantOffline, "web-3"))
+			r.world.Bar("web-3", deploy.OpOut, false)
+			r.release(2, healthy)
+			r.push(t, 2)
+		}, []deploy.Ending{ok, failed, ok}},
+		{"roll: the first release fails on the second host", func(t *testing.T, r *rig) {
+			r.fleet(3)
+			r.release(1, healthy)
+			id := r.push(t, 1)
+			r.reachHost(t, id, deploy.OpCheck, "web-2")
+			r.world.Behave(commit(1), sim.Behaviour{Exits: true})
+			r.world.KillOn("web-2")
+		}, []deploy.Ending{failed}},
+		{"roll: the live release does not come up on a host", func(t *testing.T, r *rig) {
+			r.rolled(t, 3)
+			r.world.KillOn("web-2")
+			r.world.Behave(commit(1), sim.Behaviour{Exits: true})
+			r.end(t, r.deploy(t, commit(1)))
+			r.world.Behave(commit(1), healthy)
+			r.deploy(t, commit(1))
+		}, []deploy.Ending{ok, failed, ok}},
+		{"roll: online is cancelled", func(t *testing.T, r *rig) {
+			r.rolled(t, 3)
+			r.end(t, r.about(t, deploy.WantOffline, "web-3"))
+			id := r.about(t, deploy.WantOnline, "web-3")
+			r.reachHost(t, id, deploy.OpCheck, "web-3")
+			r.order(t, id, deploy.KindCancel)
+		}, nil},
 		{"roll: another host dies meanwhile", func(t *testing.T, r *rig) {
 			r.rolled(t, 3)
 			r.release(2, healthy)
@@ -241,6 +296,17 @@ func fleetScenarios() []scenario {
 			r.say(t, id, deploy.KindCancel)
 		}, nil},
 	}
+}
+
+// undoHosts are those that the way back is about.
+func undoHosts(st deploy.State) []deploy.HostID {
+	var ids []deploy.HostID
+	if st.Undo != nil {
+		for _, s := range st.Undo.Steps {
+			ids = append(ids, s.Hosts...)
+		}
+	}
+	return ids
 }
 
 // reachHost waits until the deploy is at an operation on a host, or past it.

@@ -15,6 +15,7 @@ type hands struct {
 	refusals map[deploy.Op]int    // calls to refuse for good; hooks by their name
 	hooks    map[string]int       // runs of hooks
 	busy     time.Time            // the idle hook says no until then
+	barred   map[string]bool      // "web-1 stage": fails there for good
 	lost     int                  // routes to lose
 	shut     bool                 // the front door fails whatever is behind it
 	moved    bool                 // a person moved traffic
@@ -22,7 +23,7 @@ type hands struct {
 }
 
 func newHands() hands {
-	return hands{cut: map[string]time.Time{}, refusals: map[deploy.Op]int{}, hooks: map[string]int{}}
+	return hands{cut: map[string]time.Time{}, refusals: map[deploy.Op]int{}, hooks: map[string]int{}, barred: map[string]bool{}}
 }
 
 // Occupy puts a foreign process that answers on a port of a host, in the place

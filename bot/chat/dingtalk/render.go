@@ -15,9 +15,10 @@ import (
 // msgParam (open.dingtalk.com, the robot sends a group message).
 const (
 	maxTitle = 60 // runes of the notification's line
-	maxLine  = 300
+	maxLine  = 800
+	maxQuote = 300 // a line of the log
 	maxSteps = 1800
-	maxLines = 2400
+	maxLines = 2400 // and what the steps and the log leave
 	maxLog   = 1500
 )
 
@@ -42,9 +43,11 @@ func render(m deploy.Message) letter {
 		add("#### " + escape(title))
 	}
 	add(status(m))
-	add(strings.Join(head(steps(m.Steps), maxSteps), "\n"))
-	add(head(lines(m.Lines), maxLines)...)
-	add(tail(quote(m.Log), maxLog)...)
+	marks, log := strings.Join(head(steps(m.Steps), maxSteps), "\n"), tail(quote(m.Log), maxLog)
+	room := maxLines + max(0, maxSteps-len(marks)) + max(0, maxLog-len(strings.Join(log, "\n\n")))
+	add(marks)
+	add(head(lines(m.Lines), room)...)
+	add(log...)
 	return letter{title: notice(m), text: strings.Join(paragraphs, "\n\n")}
 }
 
@@ -97,7 +100,7 @@ func lines(texts []string) []string {
 func quote(log string) []string {
 	var out []string
 	for _, line := range strings.Split(hostile.Block(log, maxLog), "\n") {
-		if line = hostile.Line(hostile.Block(line, maxLine), maxLine); line != "" {
+		if line = hostile.Line(hostile.Block(line, maxQuote), maxQuote); line != "" {
 			out = append(out, "> "+escape(line))
 		}
 	}

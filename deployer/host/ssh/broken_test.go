@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -219,6 +220,27 @@ func TestManyCallsShareOneConnection(t *testing.T) {
 	}
 	if len(ports) != 1 {
 		t.Errorf("%d connections: %v", len(ports), ports)
+	}
+}
+
+func TestOfTwentyCallsAtOnceEightRunAndTheOthersWait(t *testing.T) {
+	server := sshtest.Start(t) // allows ten sessions a connection, as by default
+	h := open(t, server.Settings(nil), ssh.Options{})
+	dir := t.TempDir()
+	const n = 20
+	counts, ended := make(chan string, n), make(chan error, n)
+	for range n {
+		go func() {
+			out, err := h.Run(t.Context(), []string{"sh", "-c", `mkdir "$1/$$"; ls "$1" | wc -l; sleep 0.2; rmdir "$1/$$"`, "sh", dir}, nil)
+			counts <- strings.TrimSpace(string(out))
+			ended <- err
+		}()
+	}
+	for range n {
+		ok(t, soon(t, ended))
+		if at, err := strconv.Atoi(<-counts); err != nil || at > 8 {
+			t.Errorf("%d ran at once, %v", at, err)
+		}
 	}
 }
 

@@ -89,6 +89,48 @@ func TestAJumpHostIsPassedThrough(t *testing.T) {
 	wantCode(t, err, deploy.CodeUnavailable)
 }
 
+func TestTwoJumpHostsArePassedInTheirOrder(t *testing.T) {
+	first, second, server := sshtest.Start(t), sshtest.Start(t), sshtest.Start(t)
+	key := both(t, first, second)
+	both(t, first, server)
+	home := t.TempDir()
+	var config, known strings.Builder
+	for name, s := range map[string]*sshtest.Server{"first": first, "second": second, "web": server} {
+		host, port, err := net.SplitHostPort(s.Addr)
+		ok(t, err)
+		config.WriteString("Host " + name + "\n  HostName " + host + "\n  Port " + port + "\n  User " + s.User + "\n")
+		known.Write(read(t, s.KnownHosts))
+	}
+	write(t, filepath.Join(home, "known"), known.String())
+	every := "Host *\n  IdentityFile " + key + "\n  UserKnownHostsFile ~/known\n"
+	for name, way := range map[string]string{
+		"a list":              "Host web\n  ProxyJump first,second\n",
+		"a host with its own": "Host web\n  ProxyJump second\nHost second\n  ProxyJump first\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			write(t, filepath.Join(home, ".ssh", "config"), way+config.String()+every)
+			h := open(t, []byte(`{"address": "web"}`), ssh.Options{Home: home, Agent: "none"})
+			out, err := h.Run(t.Context(), []string{"sh", "-c", `echo "$SSH_CONNECTION"`}, nil)
+			ok(t, err)
+			if _, port, _ := net.SplitHostPort(server.Addr); !strings.HasSuffix(strings.TrimSpace(string(out)), " "+port) {
+				t.Errorf("it ran over %q", out)
+			}
+			for _, jump := range []*sshtest.Server{second, first} {
+				jump.Stop()
+				eventually(t, "the way is gone", func() bool {
+					_, err := h.Run(t.Context(), []string{"true"}, nil)
+					return deploy.CodeOf(err) == deploy.CodeUnavailable
+				})
+				jump.Restart()
+				eventually(t, "the way is there again", func() bool {
+					_, err := h.Run(t.Context(), []string{"true"}, nil)
+					return err == nil
+				})
+			}
+		})
+	}
+}
+
 func TestAJumpHostThatLeadsToItselfIsRefused(t *testing.T) {
 	home := t.TempDir()
 	write(t, filepath.Join(home, ".ssh", "config"), "Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
