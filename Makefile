@@ -3,6 +3,7 @@
 # make sim     the simulator alone: SEEDS=n stories, or SEED=n for one of them with its story
 # make lint    golangci-lint, pinned in packaging/lint
 # make bench   the benchmarks
+# make bench-fleet   20 hosts over SSH, beside a hand-written loop and, where it is installed, Ansible
 # make deps    install what the tests run against (Debian, Ubuntu; as root)
 
 SHELL := /usr/bin/env bash
@@ -26,7 +27,7 @@ define stage
 	else echo "== $(1): FAILED after $$((SECONDS - began)) s"; exit 1; fi
 endef
 
-.PHONY: test present vet core sim drivers e2e lint build bench deps
+.PHONY: test present vet core sim drivers e2e lint build bench bench-fleet deps
 
 # The quick stages come first; what measures time under load runs alone.
 test: present vet lint core sim drivers e2e
@@ -75,3 +76,6 @@ build:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./store ./deployer/balancer/proxy
+
+bench-fleet:
+	E2E_HOSTS=20 $(GO) test ./cmd/e2e -run TestBenchFleet -v -count=1 -timeout 30m

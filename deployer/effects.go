@@ -75,6 +75,9 @@ func (x *effects) before(ctx context.Context, s deploy.Step) deploy.Evidence {
 	var err error
 	switch s.Op {
 	case deploy.OpRetire, deploy.OpStart, deploy.OpStop:
+		if x.settings.Rolling != nil {
+			return ev // the plan says how each host was, and the ledger what it runs
+		}
 		ev.Instances, err = x.instances(ctx, s)
 		if err == nil && s.Op == deploy.OpRetire {
 			ev.Traffic, err = x.traffic(ctx, x.routeOf(s))
