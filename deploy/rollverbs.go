@@ -147,7 +147,10 @@ func (p planning) started(plan *Plan, c crew) ([]Step, error) {
 		}
 	}
 	if p.live.Release.IsZero() {
-		return nil, p.startable(c.members)
+		if err := p.startable(c.members); err != nil {
+			return nil, err
+		}
+		return nil, p.refuse(CodeRefused, "ipublish has not deployed anything to %s that it could restart: `deploy %s to %s`", p.target(), p.app.Name, p.env.Name)
 	}
 	if err := p.current(running); err != nil {
 		return nil, err

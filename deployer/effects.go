@@ -2,8 +2,10 @@ package deployer
 
 import (
 	"context"
+	"encoding/json"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"ipublish/deploy"
@@ -45,7 +47,49 @@ func (e *Engine) effects(t deploy.Target, s deploy.Settings) (*effects, error) {
 		}
 	}
 	x.keepSecret(env)
-	return x, nil
+	return x, x.keepSections(s.Runtime, s.Balancer)
+}
+
+// keepSections masks what references in drivers' sections resolve to: their
+// programs may print it.
+func (x *effects) keepSections(sections ...deploy.Section) error {
+	found := map[string]string{}
+	for _, s := range sections {
+		var v any
+		if len(s.Settings) == 0 || json.Unmarshal(s.Settings, &v) != nil {
+			continue // its driver says what is wrong with it
+		}
+		collect(v, found)
+	}
+	values, err := x.engine.Drivers.Resolve(found)
+	if err != nil {
+		return unresolved("balancer or runtime", err)
+	}
+	for text, value := range values {
+		if value == text {
+			delete(values, text)
+		}
+	}
+	x.keepSecret(values)
+	return nil
+}
+
+// collect finds the texts of a section that hold references.
+func collect(v any, found map[string]string) {
+	switch v := v.(type) {
+	case string:
+		if strings.Contains(v, "${") {
+			found[v] = v
+		}
+	case []any:
+		for _, one := range v {
+			collect(one, found)
+		}
+	case map[string]any:
+		for _, one := range v {
+			collect(one, found)
+		}
+	}
 }
 
 // keepSecret masks these values in all that is journaled.
@@ -166,11 +210,17 @@ func (x *effects) fencedHost(id deploy.HostID) (Host, error) {
 	return fence(h, path.Join(x.settings.ReleaseDir, x.target.App, x.target.Env, ".epoch"), x.epoch), nil
 }
 
-// balancer opens the plan's balancer; it may run on this machine or on a host of the plan.
-func (x *effects) balancer() (Balancer, error) {
+// balancer opens the plan's balancer for a change; it may run on this machine or
+// on a host of the plan.
+func (x *effects) balancer() (Balancer, error) { return x.balancerVia(x.fencedHost) }
+
+// watcher opens the plan's balancer to look only: that waits for no other command.
+func (x *effects) watcher() (Balancer, error) { return x.balancerVia(x.host) }
+
+func (x *effects) balancerVia(open func(deploy.HostID) (Host, error)) (Balancer, error) {
 	return x.engine.Drivers.Balancer(x.target, x.settings.Balancer, func(name string) (Host, error) {
 		if h, ok := x.settings.Host(deploy.HostID(name)); ok {
-			return x.fencedHost(h.ID)
+			return open(h.ID)
 		}
 		if name == "local" {
 			return x.engine.Drivers.Host(botHost())
@@ -182,7 +232,7 @@ func (x *effects) balancer() (Balancer, error) {
 
 // traffic asks the balancer for its own view.
 func (x *effects) traffic(ctx context.Context, s deploy.Step) (*deploy.Traffic, error) {
-	b, err := x.balancer()
+	b, err := x.watcher()
 	if err != nil {
 		return nil, err
 	}

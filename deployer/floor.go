@@ -17,6 +17,9 @@ const floorPatience = 30 * time.Second
 // answer counts as not in service.
 const lookTimeout = 10 * time.Second
 
+// shortestLook is what a host gets at least, however impatient the configuration.
+const shortestLook = 3 * time.Second
+
 // floor refuses to take hosts out when fewer than min_healthy others would be
 // healthy and in traffic. Hosts that serve nobody can always be worked on, and
 // before anything was live there is nothing to keep up.
@@ -178,7 +181,7 @@ func (x *effects) look(ctx context.Context) (map[deploy.HostID]deploy.Sight, err
 }
 
 func (x *effects) lookAt(ctx context.Context, rt Runtime, id deploy.HostID, s deploy.Step) (sight deploy.Sight) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, min(lookTimeout, max(x.patience(), shortestLook)))
 	defer cancel()
 	h, err := x.host(id)
 	if err == nil {

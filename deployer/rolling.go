@@ -11,8 +11,13 @@ import (
 )
 
 // followPatience is how long a balancer may take, beyond the time that it is
-// known to need, until it sends or no longer sends traffic to a host.
-const followPatience = 2 * time.Minute
+// known to need, until it sends or no longer sends traffic to a host: three
+// checks a minute apart, and more.
+const followPatience = 5 * time.Minute
+
+// outPatience is how long a balancer may be unclear about hosts that it was
+// proven to send nothing to.
+const outPatience = 10 * time.Second
 
 // muster completes a rolling step: hosts that are left behind are not in it, and
 // each gets back the weight that the ledger recorded.
@@ -109,12 +114,16 @@ func (x *effects) turn(ctx context.Context, s deploy.Step) (deploy.Evidence, err
 	if err != nil {
 		return deploy.Evidence{}, err
 	}
+	watcher, err := x.watcher()
+	if err != nil {
+		return deploy.Evidence{}, err
+	}
 	seen, err := eachHost(ctx, s.Hosts, func(ctx context.Context, id deploy.HostID) (deploy.Traffic, error) {
 		step := one(s, id)
 		if err := x.patiently(ctx, func(ctx context.Context) error { return b.Route(ctx, step) }); err != nil {
 			return deploy.Traffic{}, err
 		}
-		return x.follow(ctx, b, step)
+		return x.follow(ctx, watcher, step)
 	})
 	all := joinTraffic(seen)
 	return deploy.Evidence{Traffic: &all}, err
@@ -238,20 +247,42 @@ func (x *effects) away(ctx context.Context, id deploy.HostID) bool {
 	return passing(err)
 }
 
-// outOfTraffic refuses to stop a host that the balancer sends traffic to.
+// outOfTraffic refuses to stop a host of which the balancer does not say that it
+// gets no traffic: somebody put it back, or the balancer forgot.
 func (x *effects) outOfTraffic(ctx context.Context, s deploy.Step) error {
-	var t *deploy.Traffic
-	err := x.patiently(ctx, func(ctx context.Context) (err error) { t, err = x.traffic(ctx, s); return err })
-	if err != nil || t == nil {
+	b, err := x.watcher()
+	if err != nil || len(s.Targets) == 0 {
 		return err
 	}
-	for _, e := range s.Targets {
-		if slices.Contains(t.Up, e.Addr) {
-			return &deploy.Error{Code: deploy.CodeHold, Op: string(s.Op), Subject: string(e.Host),
-				Message: fmt.Sprintf("the balancer sends traffic to %s, so it is not stopped: somebody else put it back; take it out again, then resume", e.Host)}
+	ctx, cancel := context.WithTimeout(ctx, outPatience)
+	defer cancel()
+	for {
+		var ev deploy.Evidence
+		err := retry(ctx, func(ctx context.Context) (err error) { ev, err = b.Observe(ctx, s); return err })
+		if err != nil {
+			return err
 		}
+		if as(s, ev.Traffic) {
+			return nil
+		}
+		if wait(ctx, 200*time.Millisecond) {
+			continue
+		}
+		why := ev.Note
+		if why == "" {
+			why = "it was put back by somebody else, or the balancer was started anew"
+		}
+		return &deploy.Error{Code: deploy.CodeHold, Op: string(s.Op), Subject: string(s.Hosts[0]),
+			Message: fmt.Sprintf("the balancer does not say that %s is out of traffic, so it is not stopped (%s): take it out again, then `resume %s`", someHosts(s), why, x.drive.id)}
 	}
-	return nil
+}
+
+func someHosts(s deploy.Step) string {
+	names := make([]string, len(s.Hosts))
+	for i, id := range s.Hosts {
+		names[i] = string(id)
+	}
+	return strings.Join(names, ", ")
 }
 
 // drained is what ended the wait for one host's work.
@@ -265,7 +296,7 @@ type drained struct {
 // own count where it has one, else by the connections on the host, or until the
 // drain time is over. Which of them it was is recorded.
 func (x *effects) drainHosts(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
-	b, err := x.balancer()
+	b, err := x.watcher()
 	if err != nil {
 		return deploy.Evidence{}, err
 	}

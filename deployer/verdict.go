@@ -42,14 +42,29 @@ func (g *gate) late(ctx context.Context) error {
 	if context.Cause(ctx) == context.Canceled {
 		return ctx.Err()
 	}
-	if g.patience > 0 && g.unreached != nil {
-		return g.unreached
+	if err := g.away(ctx); err != nil {
+		return err
 	}
 	why := "no answer yet"
 	if g.last != nil {
 		why = "last: " + deploy.MessageOf(g.last)
 	}
 	return g.unhealthy(fmt.Sprintf("did not become healthy within %s; %s", g.step.Limit, why))
+}
+
+// away looks once more, after the deadline, at a host of many that did not let
+// itself be looked at: a lost host is not the release's fault, and a look that
+// the deadline cut short is no lost host.
+func (g *gate) away(ctx context.Context) error {
+	if g.patience == 0 || g.unreached == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outPatience)
+	defer cancel()
+	if looked, _ := g.look(ctx); looked {
+		return nil
+	}
+	return g.unreached
 }
 
 func (g *gate) unhealthy(why string) error {

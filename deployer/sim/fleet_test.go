@@ -198,6 +198,9 @@ func fleetScenarios() []scenario {
 			r.end(t, r.about(t, deploy.WantOffline, "web-3"))
 			r.release(2, healthy)
 			r.end(t, r.push(t, 2))
+			if slices.Contains(r.world.Serving(), "web-3") {
+				r.world.Violate("offline: a deploy put web-3 back")
+			}
 			r.about(t, deploy.WantOnline, "web-3")
 		}, []deploy.Ending{ok, ok, ok, ok}},
 		{"roll: offline below the floor", func(t *testing.T, r *rig) {
@@ -222,7 +225,32 @@ func fleetScenarios() []scenario {
 			id := r.about(t, deploy.WantDrill)
 			r.reachHost(t, id, deploy.OpDrain, "web-2")
 			r.order(t, id, deploy.KindCancel)
+			r.end(t, id)
+			if n := len(r.world.Serving()); n < 3 {
+				r.world.Violate("drill: after its cancel %d hosts serve, not 3", n)
+			}
 		}, []deploy.Ending{ok, deploy.Cancelled}},
+		{"roll: an app dies while its host waits to get traffic", func(t *testing.T, r *rig) {
+			r.rolled(t, 3)
+			r.world.Bar("web-2", deploy.OpIn, true)
+			r.release(2, healthy)
+			id := r.push(t, 2)
+			r.held(t, id, time.Second)
+			r.world.KillOn("web-2")
+			time.Sleep(time.Minute)
+			r.world.Bar("web-2", deploy.OpIn, false)
+			r.say(t, id, deploy.KindResume)
+		}, []deploy.Ending{ok, reverted}},
+		{"roll: the next host blinks and another is dead", func(t *testing.T, r *rig) {
+			r.rolled(t, 3)
+			r.release(2, healthy)
+			id := r.push(t, 2)
+			r.reachHost(t, id, deploy.OpCheck, "web-1")
+			r.world.KillOn("web-3")
+			r.world.Lose("web-2", 9*time.Second)
+			r.held(t, id, time.Second)
+			r.say(t, id, deploy.KindCancel)
+		}, nil},
 		{"roll: hosts come and go", func(t *testing.T, r *rig) {
 			r.rolled(t, 3)
 			all := r.env().Hosts

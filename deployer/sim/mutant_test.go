@@ -20,10 +20,15 @@ type mutant struct{ name, file, old, new string }
 // mutantSeeds is how many random stories a mutant has to survive.
 const mutantSeeds = "60"
 
-// huntTests are what a mutant is shown to: the scenarios, then random stories.
-const huntTests = "^(TestEveryScenarioEndsAsItShouldWithoutFaults|TestRandomStoriesWithFaultsAndCrashesKeepTheInvariants|TestRandomStoriesOfManyHostsKeepTheInvariants)$"
+// What a mutant is shown to: the scenarios of two slots or of many hosts, then
+// random stories.
+const (
+	huntSlots  = "^(TestEveryScenarioEndsAsItShouldWithoutFaults|TestRandomStoriesWithFaultsAndCrashesKeepTheInvariants)$"
+	skipFleets = "/^roll:"
+	huntFleets = "^(TestEveryScenarioEndsAsItShouldWithoutFaults|TestRandomStoriesOfManyHostsKeepTheInvariants)$/^(roll:|lane)"
+)
 
-func mutants() []mutant {
+func slotMutants() []mutant {
 	return []mutant{
 		{"no look right before the switch", "deployer/route.go", "if err := x.stillHealthy(ctx, s); err != nil {", "if err := error(nil); err != nil {"},
 		{"the table is not looked at after the switch", "deployer/route.go", "return verifyRoute(s, ev.Traffic)", "return nil"},
@@ -55,7 +60,13 @@ func mutants() []mutant {
 		{"a rollback migrates", "deploy/planner.go", "if plan.Want != WantRollback {", "if true {"},
 		{"background work is not waited for", "deployer/hook.go", "case err == nil:\n\t\t\treturn deploy.Evidence{}, nil", "case true:\n\t\t\treturn deploy.Evidence{}, nil"},
 		{"what does not answer is adopted", "deployer/adopt.go", "if err := x.answers(ctx, s); err != nil {", "if err := error(nil); err != nil {"},
-		{"the floor is not looked at", "deployer/rolling.go", "if err := x.floor(ctx, s); err != nil {", "if err := error(nil); err != nil {"},
+		{"every delivery is a deploy", "store/submit.go", "if h.state.ID != except && sameWish(h.state, r) {", "if false {"},
+	}
+}
+
+func fleetMutants() []mutant {
+	return []mutant{
+		{"the floor is not looked at", "deployer/rolling.go", "err := x.floor(ctx, s)\n", "err := error(nil)\n"},
 		{"bad hosts do not use up the budget", "deployer/floor.go", "if x.passesAs(limited, h, s.Port) == nil {", "if x.passesAs(limited, h, s.Port) == nil || !leaves {"},
 		{"a host that is not reached serves nobody", "deployer/floor.go", "return err != nil, ctx.Err()", "return false, ctx.Err()"},
 		{"what passes nothing gets traffic back", "deployer/rolling.go", "if err := x.fit(ctx, s); err != nil {", "if err := error(nil); err != nil {"},
@@ -67,13 +78,12 @@ func mutants() []mutant {
 		{"the way back begins with the first host", "deploy/rollundo.go", "return append(first, later...)", "slices.Reverse(later)\n\treturn append(later, first...)"},
 		{"the way back forgets who only left", "deploy/rollundo.go", "case !t.left || t.settled(s.Plan.Release):", "case !t.stopped || t.settled(s.Plan.Release):"},
 		{"every host is taken at once", "deploy/rollplan.go", "limit = c.parallel", "limit = len(c.members)"},
-		{"a migration that runs nowhere is done", "deployer/hook.go", `case s.Hook == "migrate" && len(s.Hosts) == 0:`, "case false:"},
-		{"whom a deploy left behind before it touched him is taken back", "deploy/rollundo.go", "ok && (!skipped || i <= failed) {", "ok {"},
+		{"a migration is bound to one host", "deploy/rollplan.go", "steps[i].Hosts = idsOf(hosts)", "_ = i"},
+		{"whom a deploy left behind before it touched him is taken back", "deploy/rollundo.go", "ok && (!skipped || i <= failed) {", "ok && (true || !skipped || i <= failed) {"},
 		{"who could not leave is called out", "deploy/live.go", "case KindFailed:\n\t\tl.foldStaying(st, ev)", "case KindResume:\n\t\tl.foldStaying(st, ev)"},
 		{"what is live is given up because of one host", "deploy/report.go", "plan.Rolls() && ending != Succeeded && rel.Key() == plan.Old.Key()", "false"},
 		{"a pause holds nothing", "deploy/decide.go", "case s.pausesHere():", "case false:"},
-		{"whom the deploy lost is not left behind", "deploy/fold.go", "s.Skipped = append(slices.Clip(s.Skipped), failures[i])", "_ = failures[i]"},
-		{"every delivery is a deploy", "store/submit.go", "if h.state.ID != except && sameWish(h.state, r) {", "if false {"},
+		{"whom the deploy lost is not left behind", "deploy/fold.go", "s.Skipped, s.Err = append(slices.Clip(s.Skipped), f), nil", "s.Err = nil"},
 	}
 }
 
@@ -83,12 +93,12 @@ func TestEveryMutantOfTheSourcesIsCaught(t *testing.T) {
 		t.Fatalf("mutants need the go tool: %v", err)
 	}
 	two := make(chan struct{}, 2) // each has a core
-	for _, m := range mutants() {
+	try := func(m mutant, tests ...string) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			two <- struct{}{}
 			defer func() { <-two }()
-			out, err := m.hunt(t, tool)
+			out, err := m.hunt(t, tool, tests)
 			switch {
 			case err == nil:
 				t.Error("slips through")
@@ -97,14 +107,21 @@ func TestEveryMutantOfTheSourcesIsCaught(t *testing.T) {
 			}
 		})
 	}
+	for _, m := range slotMutants() {
+		try(m, "-run", huntSlots, "-skip", skipFleets)
+	}
+	for _, m := range fleetMutants() {
+		try(m, "-run", huntFleets)
+	}
 }
 
 // hunt runs the simulator on the mutant's sources.
-func (m mutant) hunt(t *testing.T, tool string) (string, error) {
+func (m mutant) hunt(t *testing.T, tool string, tests []string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, tool, "test", "-overlay", m.overlay(t), "-count=1", "-vet=off", "-failfast", "-timeout=3m", "-run", huntTests, "ipublish/deployer/sim")
+	args := append([]string{"test", "-overlay", m.overlay(t), "-count=1", "-vet=off", "-failfast", "-timeout=3m"}, tests...)
+	cmd := exec.CommandContext(ctx, tool, append(args, "ipublish/deployer/sim")...)
 	cmd.Env = append(os.Environ(), "SEEDS="+mutantSeeds, "SEED=", "GOMAXPROCS=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
