@@ -16,6 +16,8 @@ program nginx || need nginx-light
 program haproxy || need haproxy
 program sshd || need openssh-server
 program ip || need iproute2
+program curl || need curl
+program ssh || need openssh-client
 program nsenter || need util-linux
 [ -x /lib/systemd/systemd ] || need systemd
 program git || need git

@@ -29,6 +29,8 @@ type behaviour struct {
 	Deaf      bool   // never listens
 	SickAfter int64  // milliseconds of serving after which /healthz answers 500
 	DiesAfter int64  // milliseconds of serving after which the process is gone
+	Boot      int64  // milliseconds that it takes until it listens
+	Idle      int64  // milliseconds for which it keeps an idle connection; 0: as long as the client
 }
 
 // files are the tree of a commit with this behaviour.
@@ -73,12 +75,15 @@ func serveApp() error {
 		<-ctx.Done()
 		return nil
 	}
+	if err := b.boot(ctx); err != nil {
+		return err
+	}
 	return b.listen(ctx)
 }
 
 // listen serves until SIGTERM, then lets what is in flight end.
 func (b behaviour) listen(ctx context.Context) error {
-	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: b.pages(time.Now())}
+	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: b.pages(time.Now()), IdleTimeout: time.Duration(b.Idle) * time.Millisecond}
 	ended := make(chan error, 1)
 	go func() { ended <- server.ListenAndServe() }()
 	var dies <-chan time.Time
@@ -100,7 +105,7 @@ func (b behaviour) pages(began time.Time) http.Handler {
 	var told atomic.Bool
 	pages := http.NewServeMux()
 	pages.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
-		sick := b.SickAfter > 0 && time.Since(began) > time.Duration(b.SickAfter)*time.Millisecond
+		sick := b.sickHere() || b.SickAfter > 0 && time.Since(began) > time.Duration(b.SickAfter)*time.Millisecond
 		if !sick && b.Status == 0 {
 			fmt.Fprintln(w, "ok")
 			return

@@ -15,6 +15,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(appVar) != "" {
 		os.Exit(appMain())
 	}
+	if os.Getenv(hostVar) != "" {
+		os.Exit(hostMain())
+	}
 	os.Exit(runTests(m))
 }
 

@@ -24,7 +24,7 @@ const maxSessions = 8
 type Options struct {
 	Home      string        // folder whose .ssh holds config, keys and known_hosts; empty: the user's home
 	Agent     string        // socket of an ssh-agent; empty: $SSH_AUTH_SOCK
-	KeepAlive time.Duration // between two questions whether the peer is there; 0: 15s; three unanswered end a connection
+	KeepAlive time.Duration // between two questions whether the peer is there; 0: 5s; three unanswered end a connection
 }
 
 // Host is a machine reached over SSH; it implements deployer.Host. It may be
@@ -52,7 +52,7 @@ func New(settings json.RawMessage, o Options) (*Host, error) {
 		return nil, err
 	}
 	d := &dialer{
-		hops: hops, timeout: s.ConnectTimeout.D(), keepAlive: cmp.Or(o.KeepAlive, 15*time.Second),
+		hops: hops, timeout: s.ConnectTimeout.D(), keepAlive: cmp.Or(o.KeepAlive, 5*time.Second),
 	}
 	h := &Host{
 		name: hops[len(hops)-1].addr, become: s.Become, slots: make(chan struct{}, maxSessions),
