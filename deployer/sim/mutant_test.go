@@ -83,7 +83,6 @@ func fleetMutants() []mutant {
 		{"who could not leave is called out", "deploy/live.go", "case KindFailed:\n\t\tl.foldStaying(st, ev)", "case KindResume:\n\t\tl.foldStaying(st, ev)"},
 		{"what is live is given up because of one host", "deploy/report.go", "plan.Rolls() && ending != Succeeded && rel.Key() == plan.Old.Key()", "false"},
 		{"a pause holds nothing", "deploy/decide.go", "case s.pausesHere():", "case false:"},
-		{"whom the deploy lost is not left behind", "deploy/fold.go", "s.Skipped, s.Err = append(slices.Clip(s.Skipped), f), nil", "s.Err = nil"},
 	}
 }
 
