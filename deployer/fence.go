@@ -26,7 +26,8 @@ const fencePause = 200 * time.Millisecond
 // names its owner by pid and start time, and is taken from one that is gone.
 // While it waits, the guard ends empty lines: if nobody reads them any more, its
 // caller is lost, and it ends instead of acting late. The epoch need not survive
-// a loss of power: no command does.
+// a loss of power: no command does. It always has twenty digits and is written
+// over the one before, which needs no space: a full disk keeps no host out.
 //
 // On its way out the guard says why, on the last line of standard error; exit
 // status 74: an older command may not run now, 73: the guard cannot work.
@@ -38,6 +39,8 @@ newest() {
   have=0
   [ ! -s "$file" ] || IFS= read -r have <"$file"
   case $have in '' | *[!0-9]*) why="$file holds no number: remove it"; cannot ;; esac
+  have=${have#"${have%%[!0]*}"}
+  have=${have:-0}
   [ "$have" -le "$epoch" ] || { say "newer $have"; exit 74; }
 }
 born() {
@@ -78,7 +81,7 @@ while newest; ! take; do
 done
 [ -n "$kernel" ] || mine=$lock.owner
 newest
-[ "$have" = "$epoch" ] || why=$({ printf '%s\n' "$epoch" >"$file.new" && mv -f -- "$file.new" "$file"; } 2>&1) || cannot
+[ "$have" = "$epoch" ] || why=$({ printf '%020d\n' "$epoch" 1<>"$file"; } 2>&1) || cannot
 { printf '%s\n' "$$" >"$lock"; } 2>/dev/null
 (exec "$@" 9>&-)
 exit $?

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -256,6 +257,44 @@ func TestAGuardThatCannotKeepItsFileRunsNothingAndSaysWhy(t *testing.T) {
 			t.Errorf("after a loss of power: %v", err)
 		}
 	})
+}
+
+func TestAnEpochIsWrittenWhereNothingNewCanBeMade(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "epoch")
+	for name, text := range map[string]string{"epoch": "8\n", "epoch.lock": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, name), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for up := dir; len(up) > len(os.TempDir()); up = filepath.Dir(up) {
+		if err := os.Chmod(up, 0o555); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.Chmod(up, 0o700) })
+	}
+	h := localHost(t, "")
+	if os.Getuid() == 0 {
+		h = localHostWith(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+	}
+	for _, epoch := range []uint64{9, 10, 1 << 62} {
+		if _, err := deployer.Fence(h, file, epoch).Run(t.Context(), []string{"true"}, nil); err != nil {
+			t.Fatalf("epoch %d: %v", epoch, err)
+		}
+		if text, err := os.ReadFile(file); err != nil || string(text) != fmt.Sprintf("%020d\n", epoch) {
+			t.Errorf("epoch %d: the file holds %q, %v", epoch, text, err)
+		}
+	}
+	_, err := deployer.Fence(h, file, 8).Run(t.Context(), []string{"true"}, nil)
+	mustFail(t, err, deploy.CodeConflict, "holds 4611686018427387904, this one is 8")
+	if err := os.Chmod(file, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	_, err = deployer.Fence(h, file, 1<<62+1).Run(t.Context(), []string{"true"}, nil)
+	mustFail(t, err, deploy.CodeFailed, "cannot be used", "ermission denied")
 }
 
 func TestFilesAndConnectionsPassTheFence(t *testing.T) {

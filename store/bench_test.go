@@ -3,8 +3,11 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -135,6 +138,40 @@ func BenchmarkOneHundredThousandDeploys(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkRoll journals whole deploys of fleets, one host at a time, and
+// measures what one host of them takes.
+func BenchmarkRoll(b *testing.B) {
+	for _, hosts := range []int{10, 100, 1000} {
+		b.Run(strconv.Itoa(hosts), func(b *testing.B) {
+			s, err := store.Open(b.TempDir(), store.Options{NoSync: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			env := fleet(hosts)
+			rollOut(b, s, env, 0)
+			began := processorTime()
+			b.ResetTimer()
+			for i := range b.N {
+				rollOut(b, s, env, i+1)
+			}
+			each := float64(b.N * hosts)
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/each, "ns/host")
+			b.ReportMetric(float64(processorTime()-began)/each, "cpu-ns/host")
+		})
+	}
+}
+
+// processorTime is what this process has used so far: on a machine that others
+// use too it tells more than the time on the clock.
+func processorTime() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func fill(b *testing.B, dir string, deploys int64) {

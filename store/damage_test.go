@@ -218,10 +218,15 @@ func TestNothingIsAcknowledgedOnceTheFileIsNotTheOneAtThePath(t *testing.T) {
 // compares what can still be read with the truth.
 func TestOverwrittenBytesAreFoundOrHarmless(t *testing.T) {
 	source := t.TempDir()
-	truth := fillStore(t, source, 40)
+	if refused, found := overwritten(t, source, fillStore(t, source, 40), 300); refused == 0 || found == 0 {
+		t.Errorf("the overwriting hit nothing: %d refused, %d found", refused, found)
+	}
+}
+
+func overwritten(t *testing.T, source string, truth truth, seeds uint64) (refused, found int) {
+	t.Helper()
 	size := fileSize(t, filepath.Join(source, database))
-	refused, found := 0, 0
-	for seed := range uint64(300) {
+	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		dir := t.TempDir()
 		copyFile(t, filepath.Join(source, database), filepath.Join(dir, database))
@@ -245,10 +250,8 @@ func TestOverwrittenBytesAreFoundOrHarmless(t *testing.T) {
 		s.Submit(context.Background(), pushed(int64(1000+seed)))
 		s.Close()
 	}
-	t.Logf("of 300 overwritten stores %d were refused and %d had damaged records", refused, found)
-	if refused == 0 || found == 0 {
-		t.Errorf("the overwriting hit nothing: %d refused, %d found", refused, found)
-	}
+	t.Logf("of %d overwritten stores %d were refused and %d had damaged records", seeds, refused, found)
+	return refused, found
 }
 
 func TestADamagedRecordHidesNoOther(t *testing.T) {

@@ -99,7 +99,7 @@ func (b *building) machines(key string, e deploy.Environment) {
 	for _, at := range slices.Sorted(maps.Keys(named)) {
 		host := named[at]
 		if host != "" && host != "local" && !slices.Contains(e.HostIDs(), deploy.HostID(host)) {
-			b.fail(at, "%s is neither local nor the name of a host of this environment", host)
+			b.fail(at, "%s is neither local nor the name of a host of this environment: run ipublish on that machine and write `host: local`, or drive it with balancer.script", host)
 		}
 	}
 }

@@ -116,14 +116,14 @@ func (b *building) rollingTimes(key string, a deploy.App, e deploy.Environment) 
 // take to notice a change of it; 0 for the others.
 func followed(s deploy.Section) deploy.Duration {
 	var set struct {
-		Interval  deploy.Duration `json:"check_interval"`
-		Timeout   deploy.Duration `json:"check_timeout"`
-		Healthy   int             `json:"healthy_threshold"`
-		Unhealthy int             `json:"unhealthy_threshold"`
-		Margin    deploy.Duration `json:"margin"`
+		Interval  deploy.Duration  `json:"check_interval"`
+		Timeout   deploy.Duration  `json:"check_timeout"`
+		Healthy   int              `json:"healthy_threshold"`
+		Unhealthy int              `json:"unhealthy_threshold"`
+		Margin    *deploy.Duration `json:"margin"` // one check_interval if absent, as in the driver
 	}
 	if s.Driver != "statusfile" || !decoded(s, &set) {
 		return 0 // the driver tells what is wrong with it
 	}
-	return (set.Interval+set.Timeout)*deploy.Duration(max(set.Healthy, set.Unhealthy)) + set.Margin
+	return (set.Interval+set.Timeout)*deploy.Duration(max(set.Healthy, set.Unhealthy)) + given(set.Margin, set.Interval)
 }

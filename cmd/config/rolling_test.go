@@ -135,6 +135,7 @@ func TestTheBalancersOwnTimeHasToFitIntoTheDeadline(t *testing.T) {
 	slow := strings.Replace(fleet(ten, "port: 9001"), "check_interval: 2s", "check_interval: 5m", 1)
 	refused(t, slow, "progress_deadline", "10m12s")
 	loaded(t, strings.Replace(slow, "hosts:", "progress_deadline: 20m\n        hosts:", 1))
+	refused(t, strings.Replace(slow, ", margin: 2s", "", 1), "progress_deadline", "15m10s")
 	baked := strings.Replace(fleet(ten, "port: 9001, bake_time: 2s"), "hosts:", "verify: { url: \"http://127.0.0.1/\" }\n        hosts:", 1)
 	loaded(t, baked)
 }
@@ -182,7 +183,7 @@ func TestTheMachineOfABalancerIsOneThatIpublishGetsTo(t *testing.T) {
 	for _, ok := range []string{"haproxy: {}", "haproxy: { host: local }", "haproxy: { host: web-3 }", "statusfile: { observe: { haproxy: { host: web-1 } } }"} {
 		loaded(t, with(ok))
 	}
-	refused(t, with("haproxy: { host: lb }"), "balancer.haproxy.host: lb is neither local nor the name of a host")
+	refused(t, with("haproxy: { host: lb }"), "balancer.haproxy.host: lb is neither local nor the name of a host", "run ipublish on that machine", "balancer.script")
 	refused(t, with("statusfile: { observe: { haproxy: { host: lb } } }"), "balancer.statusfile.observe.haproxy.host: lb is neither")
 }
 

@@ -22,6 +22,7 @@ type change struct {
 	host     deployer.Host
 	place    place
 	moved    bool // the file was not as wanted before
+	unheeded bool // the page did not follow the file
 	err      error
 }
 
@@ -79,25 +80,27 @@ func (c *change) follow(ctx context.Context) error {
 
 // stubborn is the error of a page that does not follow its file.
 func (c *change) stubborn(seen sight) error {
+	c.unheeded = true
 	p, limit := c.place, c.settings.CheckTimeout
 	var message string
 	switch {
 	case !c.target.Up:
-		message = fmt.Sprintf("%s: %s still answers %d %s after %s was taken away: write `open_file_cache off;` in the location of that page and reload the web server, or correct path or url; the file is as it was before",
+		message = fmt.Sprintf("%s: %s still answers %d %s after %s was taken away: write `open_file_cache off;` in the location of that page and reload the web server, or correct path or url",
 			p.host, p.url, seen.status, limit, p.path)
 	case seen.status != 0:
-		message = fmt.Sprintf("%s: %s still answers %d %s after %s was put in place: write `open_file_cache off;` in the location of that page and reload the web server, see that it may read the file, or correct path or url; the file is as it was before",
+		message = fmt.Sprintf("%s: %s still answers %d %s after %s was put in place: write `open_file_cache off;` in the location of that page and reload the web server, see that it may read the file, or correct path or url",
 			p.host, p.url, seen.status, limit, p.path)
 	default:
-		message = fmt.Sprintf("%s: nothing answers at %s %s after %s was put in place: start the web server of that page, or correct url; the file is as it was before",
+		message = fmt.Sprintf("%s: nothing answers at %s %s after %s was put in place: start the web server of that page, or correct url",
 			p.host, p.url, limit, p.path)
 	}
 	return &deploy.Error{Code: deploy.CodeFailed, Message: message}
 }
 
-// giveBack puts the file back as it was before a step that failed as a whole.
+// giveBack puts the file back as it was before a step that failed as a whole. A
+// file whose page did not follow may have been moved by an earlier try of the step.
 func (c *change) giveBack(ctx context.Context) error {
-	if !c.moved {
+	if !c.moved && !c.unheeded {
 		return nil
 	}
 	before := c.target
@@ -119,12 +122,17 @@ func giveBack(ctx context.Context, changes []*change, cause error) error {
 	defer cancel()
 	failed := make([]error, len(changes))
 	each(len(changes), func(i int) { failed[i] = changes[i].giveBack(limited) })
+	restored := false
 	for i, err := range failed {
+		restored = restored || err == nil && changes[i].unheeded && changes[i].err == cause
 		if err != nil && !unreachable(err) {
 			return &deploy.Error{Code: deploy.CodeHold, Err: errors.Join(cause, err), Message: fmt.Sprintf(
 				"%s: the change failed (%s), and the file could not be put back as it was (%s); look at %s before going on",
 				changes[i].place.host, deploy.MessageOf(cause), deploy.MessageOf(err), changes[i].place.path)}
 		}
+	}
+	if restored {
+		return &deploy.Error{Code: deploy.CodeOf(cause), Err: cause, Message: fmt.Sprintf("%s; the file is as it was before", deploy.MessageOf(cause))}
 	}
 	return cause
 }

@@ -32,32 +32,35 @@ echo changed
 `
 
 // outScript takes path and kept. A rename that an interrupted run, still alive on
-// the host, did meanwhile is as good as one's own; so in inScript.
+// the host, did meanwhile is as good as one's own; so in inScript. With -T a
+// link that takes a name meanwhile is replaced, and not followed.
 const outScript = guardScript + `if [ ! -e "$path" ]; then
 	echo same
 	exit 0
 fi
-mv -f -- "$path" "$kept" || [ ! -e "$path" ] || exit 1
+mv -fT -- "$path" "$kept" || [ ! -e "$path" ] || exit 1
 ` + syncScript
 
-// inScript takes path, kept and the content of a file that never was. What a
-// killed run left of the temporary file is replaced.
+// inScript takes path, kept and the content of a file that never was. That is
+// written within a folder of one's own, by no name that the folder's owner could
+// make a link; what a killed run left of it is replaced.
 const inScript = guardScript + `if [ -e "$path" ]; then
 	rm -f -- "$kept"
 	echo same
 	exit 0
 fi
 if [ ! -e "$kept" ]; then
-	temp=$kept-new
-	rm -f -- "$temp" || exit 1
-	set -C
-	printf '%s' "$3" >"$temp" || exit 1
-	set +C
-	chmod 0644 "$temp" || exit 1
-	sync "$temp" 2>/dev/null || sync
-	kept=$temp
+	work=${kept##*/}-new
+	cd -P -- "${dir:-/}" && at=$(pwd -P) || exit 1
+	rm -rf -- "./$work" && mkdir -m 700 -- "./$work" && cd -P -- "./$work" || exit 1
+	[ "$(pwd -P)" = "${at%/}/$work" ] && [ -O . ] || { echo "$work was changed meanwhile" >&2; exit 1; }
+	printf '%s' "$3" >new && chmod 0644 new || exit 1
+	sync new 2>/dev/null || sync
+	mv -fT -- new "../${path##*/}" || [ -f "$path" ] || exit 1
+	cd -P .. && rm -rf -- "./$work" || exit 1
+else
+	mv -fT -- "$kept" "$path" || [ -f "$path" ] || exit 1
 fi
-mv -f -- "$kept" "$path" || [ -f "$path" ] || exit 1
 ` + syncScript
 
 // takeAway makes the file be absent, in one rename; changed: it was there.

@@ -255,6 +255,21 @@ func TestACachedAbsenceIsFoundOutAndTheFileIsTakenAwayAgain(t *testing.T) {
 	}
 }
 
+func TestARepeatedChangeThatIsNotFollowedIsPutBackToo(t *testing.T) {
+	r := newRig(t, 1, caching, nil)
+	e := r.targets[0]
+	for range 100 {
+		r.answers(e, "/nginx-status.html")
+	}
+	if err := os.Rename(r.path(e), r.path(e)+".ipublish"); err != nil {
+		t.Fatal(err) // what a try did whose link broke then
+	}
+	r.refused(deploy.OpOut, e, deploy.CodeFailed, "still answers 200 1s after", "the file is as it was before")
+	if r.file(e) != ours || r.kept(e) != "-" {
+		t.Errorf("the file is %q, kept is %q", r.file(e), r.kept(e))
+	}
+}
+
 func TestAHostWhoseWebServerIsGoneCanLeaveAndCannotComeBack(t *testing.T) {
 	t.Parallel()
 	onEveryHost(t, func(t *testing.T, r *rig) {

@@ -84,6 +84,29 @@ $base
 $root
 $tos
 END
+	goes="$goes$at
+"
+}
+
+# enter PATH: into the folder of a path that was judged, if it still is that one.
+enter() {
+	place "$1"
+	name=${1##*/}
+	case $2 in *"
+$at
+"*) cd -P -- "$parent" && [ "$(pwd -P)" = "$parent" ] && return ;; esac
+	printf '%s is not the folder any more that it was a moment ago\n' "${1%/*}"
+	return 1
+}
+
+# workshop: into a new folder beside the place that nobody else can write to, so
+# that no name in it becomes a link; what a killed run left of it goes.
+workshop() {
+	work=$name.ipublish-partial
+	rm -rf -- "./$work" && mkdir -m 700 -- "./$work" && cd -P -- "./$work" || return 1
+	[ "$(pwd -P)" = "${parent%/}/$work" ] && [ -O . ] && return
+	printf '%s was changed by somebody else\n' "$parent/$work"
+	return 1
 }
 
 # mark PATH: by which an installed thing is known again.
@@ -95,50 +118,54 @@ firm() { sync -- "$1" 2>/dev/null || sync; }
 
 # spare: what somebody else put there is kept, once.
 spare() {
-	[ -e "$to" ] || [ -L "$to" ] || return 0
-	! grep -qxF -- "$(mark "$to")" "$note" 2>/dev/null || return 0
-	kept=$to.before-ipublish
-	if [ -d "$to" ]; then
+	[ -e "../$name" ] || [ -L "../$name" ] || return 0
+	! grep -qxF -- "$(mark "../$name")" "$note" 2>/dev/null || return 0
+	kept=../$name.before-ipublish
+	if [ -d "../$name" ]; then
 		[ ! -e "$kept.tar" ] || return 0
-		(umask 077 && tar -cf "$kept.part" -C "${to%/*}" -- "${to##*/}") && firm "$kept.part" && mv -f -- "$kept.part" "$kept.tar"
+		(umask 077 && tar -cf kept -C .. -- "$name") && firm kept && mv -fT -- kept "$kept.tar"
 	else
 		[ ! -e "$kept" ] && [ ! -L "$kept" ] || return 0
-		ln -P -- "$to" "$kept" 2>/dev/null || { cp -pP -- "$to" "$kept.part" && firm "$kept.part" && mv -f -- "$kept.part" "$kept"; }
+		ln -PT -- "../$name" "$kept" 2>/dev/null || { cp -pP -- "../$name" kept && firm kept && mv -fT -- kept "$kept"; }
 	fi
 }
 
 # dress: the new one belongs to whom the old one did, or else the folder does.
 dress() {
-	like=${to%/*}
-	[ ! -e "$to" ] || like=$to
-	[ "$me" != 0 ] || chown -Rh "$(stat -L -c %u:%g -- "$like")" "$part" || return 1
-	[ ! -e "$to" ] || chmod "$(stat -L -c %a -- "$to")" "$part"
+	like=..
+	[ ! -e "../$name" ] || like=../$name
+	[ "$me" != 0 ] || chown -Rh "$(stat -L -c %u:%g -- "$like")" part || return 1
+	[ ! -e "../$name" ] || chmod "$(stat -L -c %a -- "../$name")" part || return 1
+	[ -d part ] || chmod ug-s part
 }
 
 copy() {
 	origin
-	part=$to.ipublish-partial old=$to.ipublish-old
-	rm -rf -- "$part" && cp -RP -- "$src" "$part" || return 1
-	[ "$src" != "$base" ] || rm -f -- "$part/.ipublish-sha256" || return 1
+	enter "$to" "
+$tos" && workshop && cp -RP -- "$src" part || return 1
+	[ "$src" != "$base" ] || rm -f -- part/.ipublish-sha256 || return 1
 	dress && spare || return 1
-	if [ -d "$part" ]; then sync -f "$part" 2>/dev/null || sync; else firm "$part"; fi
-	mark "$part" >>"$note" || return 1
-	if [ -d "$part" ]; then
-		rm -rf -- "$old" || return 1
-		{ ! [ -e "$to" ] && ! [ -L "$to" ]; } || mv -- "$to" "$old" || return 1
-		mv -- "$part" "$to" && rm -rf -- "$old" || return 1
-	else
-		mv -f -- "$part" "$to" || return 1
+	if [ -d part ]; then sync -f part 2>/dev/null || sync; else firm part; fi
+	mark part >>"$note" || return 1
+	if [ -d part ]; then
+		{ ! [ -e "../$name" ] && ! [ -L "../$name" ]; } || mv -T -- "../$name" old || return 1
 	fi
-	sync -- "${to%/*}" 2>/dev/null || sync
-	now="$now$(mark "$to")
+	mv -fT -- part "../$name" || return 1
+	now="$now$(mark "../$name")
 "
+	cd -P .. && rm -rf -- "./$work" || return 1
+	sync -- . 2>/dev/null || sync
+	cd /
 }
 copy_clear() { :; }
 
-wipe_clear() { place "$gone"; rm -rf -- "$at"; }
+wipe_clear() {
+	[ -d "${gone%/*}" ] || return 0
+	enter "$gone" "
+$goes" && rm -rf -- "./$name" && cd /
+}
 
-tos= now=
+tos= goes= now=
 [ "$count" -gt 0 ] || exit 0
 each judge "$@"
 weigh() { :; }
