@@ -36,7 +36,7 @@ func title(s State) string {
 	case WantRetire:
 		t += " · stop the old slot"
 	case WantStart, WantStop, WantRestart, WantOffline, WantOnline, WantDrill:
-		t += strings.TrimSpace(" · " + string(s.Request.Want) + " " + someOf(s.Request.Hosts))
+		t += " · " + strings.TrimSpace(string(s.Request.Want)+" "+someOf(s.Request.Hosts))
 	}
 	c := s.Commit
 	if s.Plan != nil && !s.Plan.Release.IsZero() && s.Request.Want == WantRollback {

@@ -5,30 +5,54 @@ import (
 	"iter"
 )
 
-// leaf is how many outcomes a change clones.
-const leaf = 32
+// leaf is how many outcomes a change clones; fan is how many branches the tree
+// above them has at each level.
+const (
+	leaf = 8
+	fan  = 16
+)
 
 // Outcomes are those of a plan's steps, by index. It is a value: a change gives
 // a new one and costs the same however many steps there are.
 type Outcomes struct {
-	leaves [][]Outcome
-	n      int
+	root *limb
+	n    int
+}
+
+// limb is a part of the tree: outcomes at its lowest level, else further limbs.
+// A part in which no step was started is nil.
+type limb struct {
+	outcomes *[leaf]Outcome
+	limbs    *[fan]*limb
 }
 
 // NewOutcomes returns n outcomes of steps that were never started.
-func NewOutcomes(n int) Outcomes {
-	o := Outcomes{n: n}
-	for at := 0; at < n; at += leaf {
-		o.leaves = append(o.leaves, make([]Outcome, min(leaf, n-at)))
-	}
-	return o
-}
+func NewOutcomes(n int) Outcomes { return Outcomes{n: n} }
 
 // Len is the number of steps.
 func (o Outcomes) Len() int { return o.n }
 
 // At returns the outcome of a step; it panics beyond Len as a slice does.
-func (o Outcomes) At(i int) Outcome { return o.leaves[i/leaf][i%leaf] }
+func (o Outcomes) At(i int) Outcome {
+	_ = make([]struct{}, o.n)[i]
+	l := o.root
+	for span := o.span(); l != nil && span > leaf; span /= fan {
+		l = l.limbs[i*fan/span%fan]
+	}
+	if l == nil {
+		return Outcome{}
+	}
+	return l.outcomes[i%leaf]
+}
+
+// span is how many outcomes the tree has room for.
+func (o Outcomes) span() int {
+	span := leaf
+	for span < o.n {
+		span *= fan
+	}
+	return span
+}
 
 // All yields every outcome in the order of the steps.
 func (o Outcomes) All() iter.Seq2[int, Outcome] {
@@ -46,20 +70,33 @@ func (o Outcomes) IsZero() bool { return o.n == 0 }
 
 // with returns the outcomes with one of them changed.
 func (o Outcomes) with(i int, to Outcome) Outcomes {
-	leaves := make([][]Outcome, len(o.leaves))
-	copy(leaves, o.leaves)
-	changed := make([]Outcome, len(leaves[i/leaf]))
-	copy(changed, leaves[i/leaf])
-	changed[i%leaf] = to
-	leaves[i/leaf] = changed
-	return Outcomes{leaves: leaves, n: o.n}
+	return Outcomes{root: o.root.with(i, o.span(), to), n: o.n}
+}
+
+// with returns the limb, which has room for span outcomes, with one of them changed.
+func (l *limb) with(i, span int, to Outcome) *limb {
+	if span == leaf {
+		var outcomes [leaf]Outcome
+		if l != nil {
+			outcomes = *l.outcomes
+		}
+		outcomes[i%leaf] = to
+		return &limb{outcomes: &outcomes}
+	}
+	var limbs [fan]*limb
+	if l != nil {
+		limbs = *l.limbs
+	}
+	at := i * fan / span % fan
+	limbs[at] = limbs[at].with(i, span/fan, to)
+	return &limb{limbs: &limbs}
 }
 
 // Map returns the outcomes with each of them changed.
 func (o Outcomes) Map(change func(Outcome) Outcome) Outcomes {
 	out := NewOutcomes(o.n)
 	for i, one := range o.All() {
-		out.leaves[i/leaf][i%leaf] = change(one)
+		out = out.with(i, change(one))
 	}
 	return out
 }
@@ -81,7 +118,7 @@ func (o *Outcomes) UnmarshalJSON(b []byte) error {
 	}
 	*o = NewOutcomes(len(list))
 	for i, one := range list {
-		o.leaves[i/leaf][i%leaf] = one
+		*o = o.with(i, one)
 	}
 	return nil
 }

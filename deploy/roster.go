@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"encoding/json"
 	"hash/fnv"
 	"iter"
@@ -30,77 +31,118 @@ type Outage struct {
 	Weight   int  `json:"weight,omitempty"` // what the balancer gave it before; 0: not known
 }
 
-// shards is how many parts a Roster has: a change clones one of them.
-const shards = 64
+// depth is how many levels of fan branches lie above the hosts of a Roster: it
+// is made for thousands of them.
+const depth = 3
 
 // Roster is what is known of each host. It is a value: a change gives a new one
 // and costs the same however many hosts there are.
 type Roster struct {
-	parts *[shards]map[HostID]HostState
+	root *bough
+	n    int
+}
+
+// bough is a part of the roster: hosts at its lowest level, else further boughs.
+// A part without hosts is nil.
+type bough struct {
+	hosts  []known // sorted by id
+	boughs *[fan]*bough
+}
+
+type known struct {
+	id    HostID
+	state HostState
 }
 
 // Get returns the state of a host; the zero HostState of an unknown one.
 func (r Roster) Get(id HostID) HostState {
-	if r.parts == nil {
-		return HostState{}
-	}
-	return r.parts[shard(id)][id]
+	h, _ := r.find(id)
+	return h
 }
 
 // Has reports whether the roster holds the host.
 func (r Roster) Has(id HostID) bool {
-	if r.parts == nil {
-		return false
-	}
-	_, ok := r.parts[shard(id)][id]
+	_, ok := r.find(id)
 	return ok
 }
 
+func (r Roster) find(id HostID) (HostState, bool) {
+	b, at := r.root, hash(id)
+	for level := 0; b != nil && level < depth; level, at = level+1, at/fan {
+		b = b.boughs[at%fan]
+	}
+	if b == nil {
+		return HostState{}, false
+	}
+	i, ok := slices.BinarySearchFunc(b.hosts, id, byID)
+	if !ok {
+		return HostState{}, false
+	}
+	return b.hosts[i].state, true
+}
+
+func byID(k known, id HostID) int { return cmp.Compare(k.id, id) }
+
 // With returns the roster with one host's state changed.
 func (r Roster) With(id HostID, s HostState) Roster {
-	return r.change(id, func(part map[HostID]HostState) { part[id] = s })
+	n := r.n
+	if !r.Has(id) {
+		n++
+	}
+	return Roster{root: r.root.change(hash(id), 0, func(hosts []known) []known {
+		i, ok := slices.BinarySearchFunc(hosts, id, byID)
+		if !ok {
+			return slices.Insert(hosts, i, known{id, s})
+		}
+		hosts[i].state = s
+		return hosts
+	}), n: n}
 }
 
 // Without returns the roster without the host.
 func (r Roster) Without(id HostID) Roster {
-	return r.change(id, func(part map[HostID]HostState) { delete(part, id) })
+	if !r.Has(id) {
+		return r
+	}
+	return Roster{root: r.root.change(hash(id), 0, func(hosts []known) []known {
+		return slices.DeleteFunc(hosts, func(k known) bool { return k.id == id })
+	}), n: r.n - 1}
 }
 
-func (r Roster) change(id HostID, how func(map[HostID]HostState)) Roster {
-	var parts [shards]map[HostID]HostState
-	if r.parts != nil {
-		parts = *r.parts
+// change returns the bough with a clone of the hosts at a place changed; nil
+// where none are left.
+func (b *bough) change(at uint32, level int, how func([]known) []known) *bough {
+	if b == nil {
+		b = &bough{}
 	}
-	part := maps.Clone(parts[shard(id)])
-	if part == nil {
-		part = map[HostID]HostState{}
+	if level == depth {
+		if hosts := how(slices.Clone(b.hosts)); len(hosts) > 0 {
+			return &bough{hosts: hosts}
+		}
+		return nil
 	}
-	how(part)
-	parts[shard(id)] = part
-	return Roster{&parts}
+	var boughs [fan]*bough
+	if b.boughs != nil {
+		boughs = *b.boughs
+	}
+	boughs[at%fan] = boughs[at%fan].change(at/fan, level+1, how)
+	if boughs == [fan]*bough{} {
+		return nil
+	}
+	return &bough{boughs: &boughs}
 }
 
-func shard(id HostID) int {
+func hash(id HostID) uint32 {
 	h := fnv.New32a()
 	h.Write([]byte(id))
-	return int(h.Sum32() % shards)
+	return h.Sum32()
 }
 
 // Len is the number of known hosts.
-func (r Roster) Len() int {
-	n := 0
-	if r.parts != nil {
-		for _, part := range r.parts {
-			n += len(part)
-		}
-	}
-	return n
-}
+func (r Roster) Len() int { return r.n }
 
 // IsZero reports whether no host is known.
-func (r Roster) IsZero() bool {
-	return r.Len() == 0
-}
+func (r Roster) IsZero() bool { return r.n == 0 }
 
 // IDs returns the known hosts, sorted.
 func (r Roster) IDs() []HostID {
@@ -112,20 +154,30 @@ func (r Roster) IDs() []HostID {
 	return ids
 }
 
-// All yields every host, in no order.
+// All yields every host, in no order that means anything.
 func (r Roster) All() iter.Seq2[HostID, HostState] {
-	return func(yield func(HostID, HostState) bool) {
-		if r.parts == nil {
-			return
-		}
-		for _, part := range r.parts {
-			for id, s := range part {
-				if !yield(id, s) {
-					return
-				}
-			}
+	return func(yield func(HostID, HostState) bool) { r.root.all(yield) }
+}
+
+// all reports whether more hosts are wanted.
+func (b *bough) all(yield func(HostID, HostState) bool) bool {
+	if b == nil {
+		return true
+	}
+	for _, k := range b.hosts {
+		if !yield(k.id, k.state) {
+			return false
 		}
 	}
+	if b.boughs == nil {
+		return true
+	}
+	for _, below := range b.boughs {
+		if !below.all(yield) {
+			return false
+		}
+	}
+	return true
 }
 
 // MarshalJSON writes the roster as a mapping of hosts.

@@ -47,23 +47,27 @@ func (e *Engine) effects(t deploy.Target, s deploy.Settings) (*effects, error) {
 		}
 	}
 	x.keepSecret(env)
-	return x, x.keepSections(s.Runtime, s.Balancer)
+	if err := x.keepSection(s.Runtime); err != nil {
+		return nil, unresolved("runtime", err)
+	}
+	if err := x.keepSection(s.Balancer); err != nil {
+		return nil, unresolved("balancer", err)
+	}
+	return x, nil
 }
 
-// keepSections masks what references in drivers' sections resolve to: their
+// keepSection masks what references in a driver's section resolve to: its
 // programs may print it.
-func (x *effects) keepSections(sections ...deploy.Section) error {
-	found := map[string]string{}
-	for _, s := range sections {
-		var v any
-		if len(s.Settings) == 0 || json.Unmarshal(s.Settings, &v) != nil {
-			continue // its driver says what is wrong with it
-		}
-		collect(v, found)
+func (x *effects) keepSection(s deploy.Section) error {
+	var v any
+	if len(s.Settings) == 0 || json.Unmarshal(s.Settings, &v) != nil {
+		return nil // its driver says what is wrong with it
 	}
+	found := map[string]string{}
+	collect(v, found)
 	values, err := x.engine.Drivers.Resolve(found)
 	if err != nil {
-		return unresolved("balancer or runtime", err)
+		return err
 	}
 	for text, value := range values {
 		if value == text {
