@@ -17,7 +17,7 @@ const appendAttempts = 20
 // rollbackWhy marks a cancel that a rollback asked for; deploy.Describe tells it so.
 const rollbackWhy = deploy.RolledBack
 
-// recent is how many deploys of an environment are searched for a repeated command.
+// recent is how many deploys of an environment are searched for the one that ended last.
 const recent = 10
 
 // control carries out cancel, pause, resume and abandon.
@@ -214,7 +214,8 @@ func (h *Handler) repeated(ctx context.Context, key string, p Parsed) (Answer, b
 	return Answer{}, false, nil
 }
 
-// candidates are the deploys that a control command can be about.
+// candidates are the deploys that a control command can be about: those that
+// have not ended, and in each environment the one that ended last.
 func (h *Handler) candidates(p Parsed) ([]deploy.State, error) {
 	if p.ID != 0 {
 		s, err := h.Records.State(p.ID)
@@ -225,13 +226,17 @@ func (h *Handler) candidates(p Parsed) ([]deploy.State, error) {
 	}
 	var out []deploy.State
 	for _, t := range p.Targets {
-		part, err := h.Records.History(&t, 0, recent)
+		past, err := h.Records.History(&t, 0, recent)
 		if untold(err) != nil {
 			return nil, err
 		}
-		out = append(out, part...)
+		past = where(past, deploy.State.Ended)
+		if len(past) > 0 {
+			out = append(out, slices.MaxFunc(past, func(a, b deploy.State) int { return a.Last.Compare(b.Last) }))
+		}
 	}
-	return out, nil
+	open, err := h.underWay(p.Targets)
+	return append(open, out...), err
 }
 
 // chosen is the one deploy that a command means.
@@ -275,6 +280,12 @@ func whichOne(v Verb, open []deploy.State) error {
 
 // open lists what people can cancel, pause or resume: running deploys and waiting ones.
 func (h *Handler) open(targets []deploy.Target) ([]deploy.State, error) {
+	out, err := h.underWay(targets)
+	return slices.DeleteFunc(out, func(s deploy.State) bool { return s.Request.Housekeeping() && s.Phase != deploy.PhaseStuck }), err
+}
+
+// underWay lists what has not ended.
+func (h *Handler) underWay(targets []deploy.Target) ([]deploy.State, error) {
 	var out []deploy.State
 	for _, t := range targets {
 		live, err := h.Records.Live(t)
@@ -294,5 +305,5 @@ func (h *Handler) open(targets []deploy.Target) ([]deploy.State, error) {
 		}
 		out = append(out, waiting...)
 	}
-	return slices.DeleteFunc(out, func(s deploy.State) bool { return s.Request.Housekeeping() && s.Phase != deploy.PhaseStuck }), nil
+	return out, nil
 }

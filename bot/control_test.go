@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -256,5 +257,21 @@ func TestConcurrentRepetitionsOfACommandHaveOneEffect(t *testing.T) {
 	}
 	if cancels != 1 || len(m.ids()) != 1 {
 		t.Errorf("%d cancels, %d deploys", cancels, len(m.ids()))
+	}
+}
+
+func TestACommandWithoutANumberReadsOnlyWhatRunsAndWhatEndedLast(t *testing.T) {
+	m := newMemory()
+	for i := range 8 {
+		submitted(t, m, shopProd, fmt.Sprint(i)).ended(deploy.Superseded)
+	}
+	submitted(t, m, shopProd, "k").planned().done(1)
+	first := saysAs(t, m, "slack:UADMIN", "cancel", "one")
+	if m.journals > 2 {
+		t.Errorf("%d journals were read", m.journals)
+	}
+	drive{t, m, 9}.ended(deploy.Failed)
+	if again := saysAs(t, m, "slack:UADMIN", "cancel", "one"); again.Text != first.Text || again.Deploy != 9 {
+		t.Errorf("first %+v, again %+v", first, again)
 	}
 }

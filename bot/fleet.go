@@ -11,7 +11,8 @@ import (
 
 // fleetLines tell of the hosts of a rolling environment: how many are in
 // traffic, who is out since when and by whom, and who runs something else.
-func fleetLines(l deploy.Live, hosts []deploy.Host, now time.Time) []string {
+func fleetLines(o Overview, now time.Time) []string {
+	l, hosts := o.Live, o.hosts
 	if l.Hosts.IsZero() || l.Slot != deploy.Main && l.Slot != "" {
 		return nil
 	}
@@ -26,7 +27,7 @@ func fleetLines(l deploy.Live, hosts []deploy.Host, now time.Time) []string {
 			in = append(in, h.ID)
 		}
 	}
-	lines := append([]string{inLine(len(in), len(hosts))}, outLines(l, out, now)...)
+	lines := append([]string{inLine(len(in), len(hosts))}, outLines(o, out, now)...)
 	if len(bare) > 0 {
 		lines = append(lines, fmt.Sprintf("new and not deployed to yet: %s", someHosts(bare)))
 	}
@@ -43,15 +44,37 @@ func inLine(in, all int) string {
 	return fmt.Sprintf("%d hosts in traffic", all)
 }
 
-func outLines(l deploy.Live, out []deploy.HostID, now time.Time) []string {
+func outLines(v Overview, out []deploy.HostID, now time.Time) []string {
 	var lines []string
+	work := v.atWork()
 	for i, id := range out {
 		if i == mostNamed {
 			return append(lines, fmt.Sprintf("and %d more out of traffic", len(out)-i))
 		}
-		lines = append(lines, outLine(l, id, now))
+		switch {
+		case work.Op == deploy.OpIn && slices.Contains(work.Hosts, id):
+			lines = append(lines, fmt.Sprintf("%s is being put back by %s", id, v.Live.Active))
+		case work.Op == deploy.OpOut && slices.Contains(work.Hosts, id):
+			lines = append(lines, fmt.Sprintf("%s is being taken out by %s", id, v.Live.Active))
+		default:
+			lines = append(lines, outLine(v.Live, id, now))
+		}
 	}
 	return lines
+}
+
+// atWork is the step that the active deploy has begun and not ended; the zero
+// Step where there is none.
+func (o Overview) atWork() deploy.Step {
+	if o.Active == nil {
+		return deploy.Step{}
+	}
+	step, ok := o.Active.StepAt(o.Active.Next)
+	_, outcomes, _ := o.Active.Current()
+	if !ok || outcomes.At(o.Active.Next).Attempts == 0 {
+		return deploy.Step{}
+	}
+	return step
 }
 
 // outLine says since when and why a host is out of traffic, and what ends it.
@@ -61,10 +84,10 @@ func outLine(l deploy.Live, id deploy.HostID, now time.Time) string {
 	since, atWork := lastsFor(now.Sub(o.At)), o.Deploy == l.Active
 	switch {
 	case atWork && o.Unproven:
-		return fmt.Sprintf("%s is being taken out of traffic by %s", id, o.Deploy)
+		return fmt.Sprintf("%s is being taken out by %s", id, o.Deploy)
 	case o.Unproven:
-		return fmt.Sprintf("%s may still have traffic: %s took it out and could not see it leave; look at it, then type online or offline", id, o.Deploy)
-	case o.Person && !s.Instance.Running():
+		return fmt.Sprintf("it is not certain whether %s has traffic since %s took it out: look at it, then type online or offline", id, o.Deploy)
+	case o.Person && !s.Instance.Running() && !s.Release.IsZero():
 		return fmt.Sprintf("%s stopped and out of traffic for %s by %s (%s), until start", id, since, o.Deploy, actorText(o.By))
 	case o.Person:
 		return fmt.Sprintf("%s out of traffic for %s by %s (%s), until online", id, since, o.Deploy, actorText(o.By))
@@ -86,9 +109,14 @@ func lastsFor(d time.Duration) string {
 func otherLines(l deploy.Live, hosts []deploy.Host) []string {
 	var order []string
 	running := map[string][]deploy.HostID{}
+	var anew []deploy.HostID
 	for _, h := range hosts {
 		r := l.Hosts.Get(h.ID).Release
 		if r.IsZero() || r.Key() == l.Release.Key() {
+			continue
+		}
+		if r.Commit.SHA == l.Release.Commit.SHA {
+			anew = append(anew, h.ID)
 			continue
 		}
 		if c := r.Commit.Short(); !slices.Contains(order, c) {
@@ -96,7 +124,7 @@ func otherLines(l deploy.Live, hosts []deploy.Host) []string {
 		}
 		running[r.Commit.Short()] = append(running[r.Commit.Short()], h.ID)
 	}
-	var lines []string
+	lines := builtLines(l.Release.Commit, anew)
 	for _, c := range order[:min(len(order), mostNamed)] {
 		if ids := running[c]; len(ids) == 1 {
 			lines = append(lines, fmt.Sprintf("%s runs %s", ids[0], c))
@@ -105,6 +133,17 @@ func otherLines(l deploy.Live, hosts []deploy.Host) []string {
 		}
 	}
 	return lines
+}
+
+// builtLines tell which hosts run another build of the live commit.
+func builtLines(c deploy.Commit, hosts []deploy.HostID) []string {
+	switch len(hosts) {
+	case 0:
+		return nil
+	case 1:
+		return []string{fmt.Sprintf("%s runs %s with older settings", hosts[0], c.Short())}
+	}
+	return []string{fmt.Sprintf("%d hosts run %s with older settings: %s", len(hosts), c.Short(), someHosts(hosts))}
 }
 
 // goneLines tell of hosts that left the configuration and were not stopped yet.

@@ -84,9 +84,100 @@ func TestStatusTellsWhoIsLeavingTrafficAndWhoMayNotHaveLeft(t *testing.T) {
 		f.live.Hosts = f.live.Hosts.With(id, h)
 	}
 	f.live.Active = 5
-	contains(t, statusText(Overview{Live: f.live, hosts: f.env.Hosts}, time.Now()), "web-1 is being taken out of traffic by #5", "web-2 out of traffic for 3 days by #5, which is at work on it")
+	contains(t, statusText(Overview{Live: f.live, hosts: f.env.Hosts}, time.Now()), "web-1 is being taken out by #5", "web-2 out of traffic for 3 days by #5, which is at work on it")
 	f.live.Active = 0
-	contains(t, statusText(Overview{Live: f.live, hosts: f.env.Hosts}, time.Now()), "web-1 may still have traffic: #5 took it out", "web-2 out of traffic for 3 days by #5: the next deploy or online puts it back")
+	contains(t, statusText(Overview{Live: f.live, hosts: f.env.Hosts}, time.Now()), "it is not certain whether web-1 has traffic since #5 took it out", "web-2 out of traffic for 3 days by #5: the next deploy or online puts it back")
+}
+
+func TestStatusTellsWhatTheOpenStepDoesToAHost(t *testing.T) {
+	open := func(steps int) string {
+		m := newMemory()
+		submitted(t, m, shopProd, "k").rolling().done(steps).began()
+		o, err := newHandler(m).overview(shopProd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.hosts = newFleet(4).env.Hosts
+		return statusText(o, time.Now())
+	}
+	contains(t, open(3), "web-1 is being taken out by #1")
+	contains(t, open(5), "web-1 out of traffic for less than a minute by #1, which is at work on it")
+	if text := open(8); !strings.Contains(text, "web-1 is being put back by #1") || strings.Contains(text, "not certain") {
+		t.Error(text)
+	}
+}
+
+func TestStatusSaysStoppedOnlyOfWhatWasDeployedTo(t *testing.T) {
+	f := newFleet(2)
+	f.stopped("web-1", "ann")
+	h := f.live.Hosts.Get("web-1")
+	h.Release = deploy.Release{}
+	f.live.Hosts = f.live.Hosts.With("web-1", h)
+	contains(t, statusText(Overview{Live: f.live, hosts: f.env.Hosts}, time.Now()), "web-1 out of traffic for 3 days by #5 (ann), until online")
+}
+
+func TestStatusTellsTwoBuildsOfOneCommitApart(t *testing.T) {
+	f := newFleet(3)
+	for i, id := range []deploy.HostID{"web-2", "web-3"} {
+		h := f.live.Hosts.Get(id)
+		h.Release.Recipe = "another"
+		f.live.Hosts = f.live.Hosts.With(id, h)
+		want := []string{"web-2 runs 1111111 with older settings", "2 hosts run 1111111 with older settings: web-2, web-3"}[i]
+		contains(t, statusText(Overview{Live: f.live, hosts: f.env.Hosts}, time.Now()), want)
+	}
+}
+
+func TestHostsLeftOutAreNeverTakenForHostsNorForABranch(t *testing.T) {
+	both := []deploy.HostID{"web-3", "web-4"}
+	for _, list := range []string{"--without web-3, web-4", "--without web-3 ,web-4", "--without web-3 , web-4", "--without=web-3, web-4", `--without "web-3, web-4"`, "--without web-3，　web-4"} {
+		for _, text := range []string{"restart shop production " + list, "deploy shop " + list + " to production", "deploy " + list + " shop to production"} {
+			p, err := Parse(text, Scope{Apps: fleetConfig().Apps})
+			if err != nil || !slices.Equal(p.Without, both) || len(p.Hosts) > 0 || p.Ref != "" || p.Target() != shopProd {
+				t.Errorf("%s: %+v %v", text, p, err)
+			}
+		}
+	}
+	for text, want := range map[string]string{
+		"restart shop production --without web-3,":            "a host is missing after",
+		`restart shop production --without "web-3," web-4`:    "a host is missing after",
+		"restart web-4 shop production --without web-3":       "name the hosts, or those to leave out, not both",
+		"restart shop production --without web-3, --force no": "a host is missing after",
+		"restart shop production --without web-3, nowhere":    `has no host "nowhere"`,
+	} {
+		if p, err := Parse(text, Scope{Apps: fleetConfig().Apps}); err == nil || !strings.Contains(deploy.MessageOf(err), want) {
+			t.Errorf("%s: %+v %v", text, p, err)
+		}
+	}
+}
+
+func TestAHostWhereNoneIsMeantIsAnsweredWithWhatToType(t *testing.T) {
+	refusal := func(text string) string {
+		_, err := Parse(text, Scope{Apps: fleetConfig().Apps})
+		if err == nil {
+			t.Fatalf("%s is understood", text)
+		}
+		return deploy.MessageOf(err)
+	}
+	contains(t, refusal("drill web-3"), "web-3 is a host of shop/production, and drill is about whole environments: `drill shop production`")
+	contains(t, refusal("status web-3"), "`status shop production`")
+	if text := refusal("offline web-3 shopp shop production"); strings.Contains(text, "did you mean shop") {
+		t.Error(text)
+	}
+	p, err := Parse("offline web-3 to production", Scope{Apps: fleetConfig().Apps})
+	if err != nil || p.Target() != shopProd || !slices.Equal(p.Hosts, []deploy.HostID{"web-3"}) {
+		t.Errorf("%+v %v", p, err)
+	}
+}
+
+func TestAnOnlineThatIsNotPlannedYetIsNotPaused(t *testing.T) {
+	m := newMemory()
+	fleetSays(t, m, "online web-3 production")
+	drive{t, m, 1}.append(deploy.Event{Kind: deploy.KindClaimed})
+	a := says(t, m, "pause #1")
+	contains(t, a.Text, "#1 takes no host out of traffic")
+	if a.Code != deploy.CodeRefused {
+		t.Errorf("%+v", a)
+	}
 }
 
 func (f *fleetWorld) stopped(id deploy.HostID, by string) {
@@ -184,7 +275,7 @@ func TestPauseSaysWhenItTakesEffect(t *testing.T) {
 		want    string
 		now     deploy.Phase
 	}{
-		"before it is planned":   {func(d drive) { d.append(deploy.Event{Kind: deploy.KindClaimed}) }, "#1 pauses before anything leaves traffic or is switched:", deploy.PhaseRunning},
+		"before it is planned":   {func(d drive) { d.append(deploy.Event{Kind: deploy.KindClaimed}) }, "#1 pauses before anything leaves traffic or is switched, if anything does:", deploy.PhaseRunning},
 		"while it builds":        {func(d drive) { d.rolling().done(1).began() }, "#1 pauses before the next hosts, web-1:", deploy.PhaseRunning},
 		"within a host's turn":   {func(d drive) { d.rolling().done(4).began() }, "#1 pauses before the next hosts, web-2:", deploy.PhaseRunning},
 		"between two hosts":      {func(d drive) { d.rolling().done(9) }, "#1 pauses before the next hosts, web-2:", deploy.PhasePaused},

@@ -218,11 +218,15 @@ func (h *Handler) expected(plan deploy.Plan) []string {
 		return nil
 	}
 	past, err := h.Records.History(&plan.Target, 0, maxLimit)
-	line := expectedLine(plan, past)
-	if untold(err) != nil || line == "" {
+	i := slices.IndexFunc(past, func(s deploy.State) bool { return sameWork(s, plan.Want) })
+	if untold(err) != nil || i < 0 {
 		return nil // what is only foretold is left out
 	}
-	return []string{line}
+	whole, err := h.Records.State(past[i].ID) // lists tell of no steps
+	if line := expectedLine(plan, whole); err == nil && line != "" {
+		return []string{line}
+	}
+	return nil
 }
 
 // answerError explains an error to the asker.

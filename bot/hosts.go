@@ -59,8 +59,26 @@ func ranged(word string) ([]string, error) {
 	return out, nil
 }
 
+// listedOn adds the words to a list of hosts that a comma joins to it: people
+// type a blank behind a comma. It gives the list and how many words it took.
+func listedOn(list string, words []word, used int) (string, int) {
+	for used < len(words) {
+		next := words[used]
+		joined := strings.HasSuffix(list, ",") || strings.HasPrefix(next.text, ",")
+		if !joined || next.quoted || strings.HasPrefix(next.text, "-") {
+			break
+		}
+		list += next.text
+		used++
+	}
+	return list, used
+}
+
 // leave takes the value of --without.
 func (p *Parsed) leave(value string) error {
+	if strings.HasSuffix(value, ",") {
+		return invalid("a host is missing after %q: write the hosts without blanks, --without web-3,web-4", hostile.Line(value, 40))
+	}
 	names, err := spread([]string{strings.ReplaceAll(value, " ", ",")})
 	if err == nil && len(names) == 0 {
 		err = invalid("say which hosts stay as they are: --without web-3")
@@ -88,6 +106,8 @@ func suited(g grammar, p Parsed, scope Scope) (Parsed, error) {
 	}
 	e, at := scope.environment(p.Target()), p.Target()
 	switch rolls := e.Rolling != nil; {
+	case len(p.Hosts) > 0 && len(p.Without) > 0:
+		return p, invalid("name the hosts, or those to leave out, not both: --without web-3,web-4")
 	case !rolls && (g.rolls || len(p.Hosts) > 0):
 		return p, slotsOnly(g, at)
 	case !rolls && len(p.Without) > 0:

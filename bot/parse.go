@@ -255,6 +255,9 @@ func (p *Parsed) flag(g grammar, words []word) (used int, err error) {
 	if !inline && len(words) > 1 {
 		value, bare, used = words[1].text, !words[1].quoted, 2
 	}
+	if name == "without" && !strings.HasPrefix(value, "-") && (inline || bare) {
+		value, used = listedOn(value, words, used)
+	}
 	switch {
 	case name == "force" && g.force:
 		p.Force = strings.TrimSpace(value)

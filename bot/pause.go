@@ -30,7 +30,7 @@ func pauseEvent(s deploy.State, ev deploy.Event) (deploy.Event, error) {
 // nextPause says where a pause takes effect; false: nowhere any more.
 func nextPause(s deploy.State) (string, bool) {
 	if s.Plan == nil {
-		return "before anything leaves traffic or is switched", true
+		return "before anything leaves traffic or is switched, if anything does", s.Request.Want != deploy.WantOnline
 	}
 	last := len(s.Plan.Steps) - 1
 	if s.Plan.Commit >= 0 {
@@ -55,6 +55,8 @@ func nextPause(s deploy.State) (string, bool) {
 func nothingAhead(s deploy.State) string {
 	t := s.Target
 	switch {
+	case s.Plan == nil:
+		return fmt.Sprintf("%s takes no host out of traffic, so there is nothing to pause before: `cancel %s` goes back", s.ID, s.ID)
 	case s.Baked():
 		return fmt.Sprintf("%s is live for good and only cleans up, so there is nothing to pause: `rollback %s %s` goes back", s.ID, t.App, t.Env)
 	case s.Plan.Rolls():

@@ -21,7 +21,7 @@ type reading struct {
 
 // hosted reads the hosts, the app and the environment of a verb that is about hosts.
 func hosted(g grammar, p Parsed, words []string, scope Scope) (Parsed, error) {
-	words, err := spread(words)
+	words, err := spread(withoutTo(words))
 	if err != nil {
 		return p, err
 	}
@@ -42,6 +42,15 @@ func hosted(g grammar, p Parsed, words []string, scope Scope) (Parsed, error) {
 	r := found[0]
 	p.Targets, p.Hosts, p.Named = []deploy.Target{r.target}, r.hosts, r.app || r.env
 	return p, nil
+}
+
+// withoutTo drops the "to" of "to ENV" at the end.
+func withoutTo(words []string) []string {
+	n := len(words)
+	if n < 3 || !strings.EqualFold(words[n-2], "to") {
+		return words
+	}
+	return append(slices.Clone(words[:n-2]), words[n-1])
 }
 
 func (r reading) namesHosts() bool { return len(r.hosts) > 0 }
@@ -142,18 +151,31 @@ func (s Scope) misread(g grammar, all []reading) error {
 	word, at := best[0].unread[0], best[0].target
 	id, elsewhere, ok := s.hostElsewhere(word)
 	hosts := s.hostsOf(best)
-	choices := slices.Concat(hosts, s.appNames(), s.envNames(""))
+	open := s.openNames(best[0])
+	choices := slices.Concat(hosts, open)
 	switch {
 	case ok && best[0].rolls:
 		return invalid("%s is a host of %s, not of %s: name the hosts of one environment", id, elsewhere, at)
 	case ok:
 		return slotsOnly(g, at)
 	case len(best) == 1 && best[0].rolls:
-		return noHost(word, at, hosts, s.appNames(), s.envNames(""))
+		return noHost(word, at, hosts, open)
 	case len(hosts) == 0:
 		return invalid("%q is no app or environment%s There are: %s", hostile.Line(word, 40), didYouMean(word, choices), listed(choices))
 	}
 	return invalid("%q is no host, app or environment%s Hosts are: %s", hostile.Line(word, 40), didYouMean(word, choices), listed(hosts))
+}
+
+// openNames lists the apps and environments that a word could still mean.
+func (s Scope) openNames(r reading) []string {
+	var out []string
+	if !r.app {
+		out = append(out, s.appNames()...)
+	}
+	if !r.env {
+		out = append(out, s.envNames("")...)
+	}
+	return out
 }
 
 func (s Scope) hostElsewhere(word string) (deploy.HostID, deploy.Target, bool) {

@@ -313,23 +313,26 @@ func turnsOf(p deploy.Plan) int {
 	return n
 }
 
-// expectedLine foretells how long a rolling plan takes, by the newest deploy in
-// the past that did the same; empty where there is none.
-func expectedLine(p deploy.Plan, past []deploy.State) string {
-	for _, s := range past {
-		if s.Ending != deploy.Succeeded || s.Plan == nil || !s.Plan.Rolls() || s.Request.Want != p.Want || turnsOf(*s.Plan) == 0 {
-			continue
-		}
-		turn := inTurns(s) / time.Duration(turnsOf(*s.Plan))
-		total := turn * time.Duration(turnsOf(p))
-		for _, st := range p.Steps {
-			if st.Op == deploy.OpBake {
-				total += st.Hold.D()
-			}
-		}
-		return fmt.Sprintf("expected: about %s, as a turn took %s in %s", total.Round(time.Second), turn.Round(100*time.Millisecond), s.ID)
+// sameWork reports whether a deploy of the past did the same on some host; a
+// list's entry is enough.
+func sameWork(s deploy.State, want deploy.Want) bool {
+	return s.Ending == deploy.Succeeded && s.Request.Want == want && s.Plan != nil && len(s.Plan.Fleet) > 0
+}
+
+// expectedLine foretells how long a rolling plan takes by a whole deploy of the
+// past; empty where that one had no turns.
+func expectedLine(p deploy.Plan, s deploy.State) string {
+	if s.Plan == nil || !s.Plan.Rolls() || turnsOf(*s.Plan) == 0 {
+		return ""
 	}
-	return ""
+	turn := inTurns(s) / time.Duration(turnsOf(*s.Plan))
+	total := turn * time.Duration(turnsOf(p))
+	for _, st := range p.Steps {
+		if st.Op == deploy.OpBake {
+			total += st.Hold.D()
+		}
+	}
+	return fmt.Sprintf("expected: about %s, as a turn took %s in %s", total.Round(time.Second), turn.Round(100*time.Millisecond), s.ID)
 }
 
 // inTurns is how long the hosts of a deploy had their turns.

@@ -151,7 +151,7 @@ func golden(t *testing.T, file, got string) {
 func TestTheExpectedTimeIsThatOfTheNewestDeployThatWentWell(t *testing.T) {
 	f := newFleet(10)
 	p := f.plan(t, deploy.WantDeploy)
-	if line := expectedLine(p, nil); line != "" {
+	if line := expectedLine(p, deploy.State{}); line != "" {
 		t.Errorf("without a past it is %q", line)
 	}
 	past := deploy.State{ID: 8, Ending: deploy.Succeeded, Plan: &p, Request: deploy.Request{Want: deploy.WantDeploy}, Outcomes: deploy.NewOutcomes(len(p.Steps))}
@@ -159,11 +159,15 @@ func TestTheExpectedTimeIsThatOfTheNewestDeployThatWentWell(t *testing.T) {
 	past.Outcomes = past.Outcomes.Map(func(deploy.Outcome) deploy.Outcome {
 		return deploy.Outcome{Done: true, Started: at, Ended: at.Add(2 * time.Second)}
 	})
-	failed := past
-	failed.Ending = deploy.Failed
 	want := "expected: about 5m0s, as a turn took 12s in #8" // ten turns of six steps, and a minute after each batch
-	if line := expectedLine(p, []deploy.State{failed, past}); line != want {
+	if line := expectedLine(p, past); line != want {
 		t.Errorf("it is %q, want %q", line, want)
+	}
+	m := newMemory()
+	submitted(t, m, shopProd, "good").rolling().done(25).ended(deploy.Succeeded)
+	submitted(t, m, shopProd, "bad").rolling().ended(deploy.Failed)
+	if told := strings.Join(newHandler(m).expected(p), ""); !strings.HasPrefix(told, "expected: about") || !strings.HasSuffix(told, "in #1") {
+		t.Errorf("by the records it is %q", told)
 	}
 }
 

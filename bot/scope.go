@@ -173,7 +173,10 @@ func (p *placement) openNames() []string {
 
 func (p *placement) unknown(word string) error {
 	names := p.openNames()
+	id, at, isHost := p.scope.hostElsewhere(word)
 	switch {
+	case isHost && p.scope.environment(at).Rolling != nil && (p.app == "" || p.app == at.App):
+		return invalid("%s is a host of %s, and %s is about whole environments: `%s %s %s`", id, at, p.g.verb, p.g.verb, at.App, at.Env)
 	case len(names) == 0:
 		return p.g.excess(word)
 	case p.app != "":

@@ -83,7 +83,7 @@ func statusText(o Overview, now time.Time) string {
 	if w := o.Live.Warm; w != nil && w.Until.After(now) {
 		lines = append(lines, fmt.Sprintf("  warm: %s keeps %s until %s: a rollback is instant", w.Slot, commitText(w.Release.Commit), clock(w.Until)))
 	}
-	for _, l := range append(fleetLines(o.Live, o.hosts, now), lockLines(o.Live, now)...) {
+	for _, l := range append(fleetLines(o, now), lockLines(o.Live, now)...) {
 		lines = append(lines, "  "+l)
 	}
 	if o.Active != nil {

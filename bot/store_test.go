@@ -21,6 +21,7 @@ type memory struct {
 	letters map[envelope]deploy.Letter
 
 	submits   int          // calls of Submit
+	journals  int          // calls of Events
 	refuse    error        // of Submit
 	onAppend  func() error // before an Append is applied
 	planCalls int
@@ -107,11 +108,25 @@ func (m *memory) History(t *deploy.Target, before deploy.ID, limit int) ([]deplo
 	for _, id := range m.ids() {
 		s, _ := m.state(id)
 		if (t == nil || s.Target == *t) && (before == 0 || id < before) {
-			out = append(out, s)
+			out = append(out, inList(s))
 		}
 	}
 	slices.SortFunc(out, func(a, b deploy.State) int { return cmp.Compare(b.ID, a.ID) })
 	return out[:min(limit, len(out))], nil
+}
+
+// inList is what a list tells: of an ended deploy no steps, outcomes or settings.
+func inList(s deploy.State) deploy.State {
+	if !s.Ended() {
+		return s
+	}
+	s.Outcomes, s.Undo, s.UndoOutcomes = deploy.Outcomes{}, nil, deploy.Outcomes{}
+	if s.Plan != nil {
+		plan := *s.Plan
+		plan.Steps, plan.Settings, plan.Commit, plan.Baked = nil, deploy.Settings{}, -1, -1
+		s.Plan = &plan
+	}
+	return s
 }
 
 func (m *memory) Waiting(t deploy.Target) ([]deploy.State, error) {
@@ -160,6 +175,9 @@ func (m *memory) wait(ctx context.Context, read func() []deploy.Event) ([]deploy
 }
 
 func (m *memory) Events(ctx context.Context, id deploy.ID, afterN uint64) ([]deploy.Event, error) {
+	m.mu.Lock()
+	m.journals++
+	m.mu.Unlock()
 	return m.wait(ctx, func() []deploy.Event {
 		return slices.DeleteFunc(m.of(id), func(e deploy.Event) bool { return e.N <= afterN })
 	})

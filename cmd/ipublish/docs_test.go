@@ -91,6 +91,7 @@ func TestEveryAlternativeInThePackagedConfigurationLoads(t *testing.T) {
 		"command":    {`tomcat: \{.*\}\n      # command:`, `command:`},
 		"nginx":      {`proxy: \{ listen.*\n          # nginx:.*\n          #   upstream(.*)\n          #   include`, "nginx:\n            upstream$1\n            include"},
 		"ssh hosts":  {`# (- ssh://|- \{ name)`, `$1`},
+		"rolling":    {`(?m)^      # (fleet:|  branch|  hosts|  strategy|    rolling|  balancer|    haproxy)`, "      $1"},
 		"a git user": {`# (credentials: \{.*"\s*\}).*`, `$1`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,8 +205,12 @@ func TestEveryCommandOfTheReadmeIsInTheGrammar(t *testing.T) {
 	}
 }
 
-// variants fills in the words of a usage line, with all optional parts and with none.
+// variants fills in the words of a usage line, with all optional parts and with
+// none; hosts are named or left out.
 func variants(usage string) []string {
+	if named, left := strings.Replace(usage, " [--without HOST]", "", 1), strings.Replace(usage, " [HOST…]", "", 1); usage != named && usage != left {
+		return append(variants(named), variants(left)...)
+	}
 	words := strings.NewReplacer("HOST…", "web-1", "HOST", "web-2", "APP", "shop", "ENV", "production", "REF", "main", "RELEASE", "4f2a91c", "#ID", "#142", "VERB", "deploy", "-n N", "-n 5")
 	whole := words.Replace(strings.NewReplacer("[", "", "]", "").Replace(usage))
 	bare := words.Replace(regexp.MustCompile(` ?\[[^\]]*\]`).ReplaceAllString(usage, ""))

@@ -53,21 +53,21 @@ type commands struct {
 	DingTalk dingtalkCommand `cmd:"" name:"dingtalk" help:"Set up DingTalk, step by step."`
 	Worker   workerCommand   `cmd:"" hidden:"" help:"Started by serve."`
 
-	Deploy   wordsCommand `cmd:"" help:"deploy [APP] [REF] [to ENV] [--force WHY]"`
-	Rollback wordsCommand `cmd:"" help:"rollback [APP] [ENV] [to RELEASE]"`
+	Deploy   wordsCommand `cmd:"" help:"deploy [APP] [REF] [to ENV] [--without HOST] [--force WHY]"`
+	Rollback wordsCommand `cmd:"" help:"rollback [APP] [ENV] [to RELEASE] [--without HOST] [--force WHY]"`
 	Status   wordsCommand `cmd:"" help:"status [APP] [ENV]"`
 	History  wordsCommand `cmd:"" help:"history [APP] [ENV] [-n N]"`
-	Plan     wordsCommand `cmd:"" help:"plan [APP] [REF] [to ENV]: the steps it would take, and what stands in the way"`
+	Plan     wordsCommand `cmd:"" help:"plan [APP] [REF] [to ENV] [--without HOST]: the steps it would take, and what stands in the way"`
 	Cancel   wordsCommand `cmd:"" help:"cancel [#ID]"`
 	Pause    wordsCommand `cmd:"" help:"pause [#ID]: hold a deploy before its next hosts, or before the switch"`
 	Resume   wordsCommand `cmd:"" help:"resume [#ID]: look again and go on with a deploy that is held; end a pause"`
 	Abandon  wordsCommand `cmd:"" help:"abandon #ID WHY: end a deploy that is held; what is observed is recorded as live"`
 	Start    wordsCommand `cmd:"" help:"start HOST… [APP] [ENV]: start what is live there, check it, put it in traffic"`
 	Stop     wordsCommand `cmd:"" help:"stop HOST… [APP] [ENV]: out of traffic, drained and stopped, until start"`
-	Restart  wordsCommand `cmd:"" help:"restart [HOST…] [APP] [ENV]: start the same release anew, host by host"`
+	Restart  wordsCommand `cmd:"" help:"restart [HOST…] [APP] [ENV] [--without HOST]: start the same release anew, host by host"`
 	Offline  wordsCommand `cmd:"" help:"offline HOST… [APP] [ENV]: out of traffic, until online"`
 	Online   wordsCommand `cmd:"" help:"online HOST… [APP] [ENV]: checked and back in traffic"`
-	Drill    wordsCommand `cmd:"" help:"drill [APP] [ENV]: every host out of traffic and back in, nothing replaced"`
+	Drill    wordsCommand `cmd:"" help:"drill [APP] [ENV] [--without HOST]: every host out of traffic and back in, nothing replaced"`
 	Lock     wordsCommand `cmd:"" help:"lock [APP] [ENV] WHY [for 2h]: hold every deploy back but a rollback"`
 	Unlock   wordsCommand `cmd:"" help:"unlock [APP] [ENV]: end a lock, and the pause after a rollback"`
 	Locks    wordsCommand `cmd:"" help:"locks [APP] [ENV]: what is locked or paused"`
@@ -81,7 +81,7 @@ type commands struct {
 func (m *Main) Run(ctx context.Context, args []string) int {
 	var c commands
 	exited := -1
-	parser, err := kong.New(&c, kong.Name("ipublish"), kong.Description("Silent blue/green releases, from a push or the chat."),
+	parser, err := kong.New(&c, kong.Name("ipublish"), kong.Description("Silent rolling and blue/green releases, from a push or the chat."),
 		kong.Writers(m.Stdout, m.Stderr), kong.Exit(func(code int) { exited = code }), kong.UsageOnError(),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(m))
 	if err != nil {

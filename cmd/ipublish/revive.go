@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,9 +22,9 @@ const (
 )
 
 // revive asks once for a deploy of every live release of which no process is
-// left, as after a reboot, and of a rolling environment that has a host which
-// runs nothing or which a deploy left out of traffic. It is a deploy like any
-// other: planned, checked and journaled, of the commit that is live.
+// left, as after a reboot, and for a start of those hosts of a rolling
+// environment that run nothing or that a deploy left out of traffic. It is
+// planned, checked and journaled like any other, of what is live.
 func (w *worker) revive(ctx context.Context) error {
 	lives, err := w.store.Lives()
 	if err != nil {
@@ -61,36 +63,33 @@ func (w *worker) revival(ctx context.Context, app deploy.App, env deploy.Environ
 		}
 		return revival(l), err
 	}
-	seen, unseen, err := w.look(ctx, app, env, l)
-	if !astray(l, seen) {
-		return deploy.Request{}, err
-	}
-	r := revival(l)
-	r.Without = unseen // they keep no other host from coming back
-	return r, err
+	seen, err := w.look(ctx, app, env, l)
+	return fleetRevival(l, seen), err
 }
 
-// astray reports whether a host that should be in traffic runs nothing, or is out
-// of it by a deploy. What a person took out stays out, and what ipublish never
-// deployed to waits for its first deploy.
-func astray(l deploy.Live, seen map[deploy.HostID]deploy.Instance) bool {
-	for id, in := range seen {
-		h := l.Hosts.Get(id)
-		switch {
-		case !l.Hosts.Has(id), h.Out != nil && h.Out.Person:
-		case h.Out != nil, !in.Running() && in.PortPID == 0:
-			return true
+// astray are the hosts that should be in traffic and run nothing, or run what is
+// live and are out of traffic by a deploy. What a person took out stays out, what
+// ipublish never deployed to waits for its first deploy, and a host that runs
+// something else waits for the next one.
+func astray(l deploy.Live, seen map[deploy.HostID]deploy.Instance) []deploy.HostID {
+	var ids []deploy.HostID
+	for _, id := range slices.Sorted(maps.Keys(seen)) {
+		in, h := seen[id], l.Hosts.Get(id)
+		idle := !in.Running() && in.PortPID == 0
+		left := h.Out != nil && in.Running() && in.Key == l.Release.Key()
+		if l.Hosts.Has(id) && (h.Out == nil || !h.Out.Person) && (idle || left) {
+			ids = append(ids, id)
 		}
 	}
-	return false
+	return ids
 }
 
-// look sees what the hosts of a rolling environment run, some at a time; unseen
-// are those that could not be looked at, and err is why the first of them.
-func (w *worker) look(ctx context.Context, app deploy.App, env deploy.Environment, l deploy.Live) (seen map[deploy.HostID]deploy.Instance, unseen []deploy.HostID, err error) {
+// look sees what the hosts of a rolling environment run, some at a time, without
+// those that could not be looked at; err is why the first of them.
+func (w *worker) look(ctx context.Context, app deploy.App, env deploy.Environment, l deploy.Live) (map[deploy.HostID]deploy.Instance, error) {
 	rt, err := w.drivers.Runtime(app.Runtime)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	slots, _ := deploy.ObserveSteps(app, env, l)
 	found, errs := make([]deploy.Evidence, len(env.Hosts)), make([]error, len(env.Hosts))
@@ -103,19 +102,13 @@ func (w *worker) look(ctx context.Context, app deploy.App, env deploy.Environmen
 		})
 	}
 	_ = g.Wait() // what went wrong is kept by host
-	seen = map[deploy.HostID]deploy.Instance{}
+	seen := map[deploy.HostID]deploy.Instance{}
 	for i, h := range env.Hosts {
-		if errs[i] != nil || len(found[i].Instances) == 0 {
-			unseen = append(unseen, h.ID)
-			continue
+		if errs[i] == nil && len(found[i].Instances) > 0 {
+			seen[h.ID] = found[i].Instances[0]
 		}
-		seen[h.ID] = found[i].Instances[0]
 	}
-	i := slices.IndexFunc(errs, func(err error) bool { return err != nil })
-	if i < 0 {
-		return seen, unseen, nil
-	}
-	return seen, unseen, errs[i]
+	return seen, cmp.Or(errs...)
 }
 
 func (w *worker) observe(ctx context.Context, rt deployer.Runtime, h deploy.Host, s deploy.Step) (deploy.Evidence, error) {
@@ -147,10 +140,26 @@ func (w *worker) dead(ctx context.Context, app deploy.App, env deploy.Environmen
 }
 
 func revival(l deploy.Live) deploy.Request {
-	c := l.Release.Commit
+	c, r := l.Release.Commit, bySystem(l, deploy.WantDeploy)
+	r.Ref, r.Commit, r.Title, r.Author = c.Ref, c.SHA, c.Title, c.Author
+	return r
+}
+
+// fleetRevival starts what is live where it is missed and nowhere else, whatever
+// the configuration says by now; the zero Request where it is missed nowhere.
+func fleetRevival(l deploy.Live, seen map[deploy.HostID]deploy.Instance) deploy.Request {
+	hosts := astray(l, seen)
+	if len(hosts) == 0 {
+		return deploy.Request{}
+	}
+	r := bySystem(l, deploy.WantStart)
+	r.Hosts = hosts
+	return r
+}
+
+func bySystem(l deploy.Live, want deploy.Want) deploy.Request {
 	return deploy.Request{
-		App: l.Target.App, Env: l.Target.Env, Want: deploy.WantDeploy, By: deploy.SystemActor(), At: time.Now().UTC(),
-		Ref: c.Ref, Commit: c.SHA, Title: c.Title, Author: c.Author,
+		App: l.Target.App, Env: l.Target.Env, Want: want, By: deploy.SystemActor(), At: time.Now().UTC(),
 		Key: fmt.Sprintf("%s%s:%d", reviveKey, l.Target, l.Ends),
 	}
 }
@@ -158,5 +167,6 @@ func revival(l deploy.Live) deploy.Request {
 // revives reports whether a request is one of revival's: nobody else speaks as
 // the system, and keys of people and git hosts begin otherwise.
 func revives(r deploy.Request) bool {
-	return r.By == deploy.SystemActor() && r.Want == deploy.WantDeploy && r.Force == "" && strings.HasPrefix(r.Key, reviveKey)
+	brings := r.Want == deploy.WantDeploy || r.Want == deploy.WantStart
+	return r.By == deploy.SystemActor() && brings && r.Force == "" && strings.HasPrefix(r.Key, reviveKey)
 }

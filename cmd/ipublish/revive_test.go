@@ -132,7 +132,7 @@ func TestAHostThatRunsNothingIsBroughtBackAlthoughAnotherCannotBeReached(t *test
 			t.Fatalf("%d requests: %s", len(asked), r.log.String())
 		}
 		a := asked[0]
-		if !revives(a) || a.Commit != hashOf("live") || !slices.Equal(a.Without, []deploy.HostID{"web-1"}) || a.Key != "revive:shop/production:1" {
+		if !revives(a) || a.Want != deploy.WantStart || !slices.Equal(a.Hosts, []deploy.HostID{"web-2"}) || a.Key != "revive:shop/production:1" {
 			t.Errorf("asked for %+v", a)
 		}
 	}
@@ -152,20 +152,22 @@ func TestARevivalThatDidNotHelpIsAskedForAgainByTheNextStart(t *testing.T) {
 }
 
 func TestAHostThatADeployLeftOutOfTrafficIsBroughtBackAndOneOfAPersonIsNot(t *testing.T) {
-	port := taken(t)
+	port, free := taken(t), vacant(t)
 	for name, c := range map[string]struct {
+		port  int
 		hosts map[deploy.HostID]deploy.HostState
 		want  int
 	}{
-		"all in traffic":           {map[deploy.HostID]deploy.HostState{"web-1": {}, "web-2": {}}, 0},
-		"out by a deploy":          {map[deploy.HostID]deploy.HostState{"web-1": left(false), "web-2": {}}, 1},
-		"out by a person":          {map[deploy.HostID]deploy.HostState{"web-1": left(true), "web-2": {}}, 0},
-		"never deployed to":        {map[deploy.HostID]deploy.HostState{"web-2": {}}, 0},
-		"gone from the file":       {map[deploy.HostID]deploy.HostState{"web-1": {}, "web-2": {}, "web-9": left(false)}, 0},
-		"out, and not to be asked": {map[deploy.HostID]deploy.HostState{"web-1": {}, "web-2": {}, "web-3": left(false)}, 0},
+		"all in traffic":              {port, map[deploy.HostID]deploy.HostState{"web-1": {}, "web-2": {}}, 0},
+		"out by a deploy":             {free, map[deploy.HostID]deploy.HostState{"web-1": left(false)}, 1},
+		"out by a person":             {free, map[deploy.HostID]deploy.HostState{"web-1": left(true)}, 0},
+		"never deployed to":           {free, map[deploy.HostID]deploy.HostState{"web-9": {}}, 0},
+		"out, and holding a stranger": {port, map[deploy.HostID]deploy.HostState{"web-1": left(false)}, 0},
+		"gone from the file":          {port, map[deploy.HostID]deploy.HostState{"web-1": {}, "web-2": {}, "web-9": left(false)}, 0},
+		"out, and not to be asked":    {port, map[deploy.HostID]deploy.HostState{"web-1": {}, "web-2": {}, "web-3": left(false)}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRebooted(t, port, localHost("web-1"), localHost("web-2"), goneHost("web-3"))
+			r := newRebooted(t, c.port, localHost("web-1"), localHost("web-2"), goneHost("web-3"))
 			r.stands(c.hosts)
 			if asked := r.asked(); len(asked) != c.want {
 				t.Errorf("asked for %+v", asked)
@@ -193,7 +195,8 @@ func TestNothingIsBroughtBackWhileADeployIsUnderWayOrBeforeTheFirst(t *testing.T
 
 // Who is looked at, runs something or is nowhere, by what the ledger says.
 func TestWhatAPersonTookOutIsNeverMissed(t *testing.T) {
-	running, foreign := deploy.Instance{PID: 7}, deploy.Instance{PortPID: 7}
+	live := deploy.NewRelease(deploy.App{Name: "shop"}, deploy.Commit{SHA: hashOf("live")})
+	running, foreign, other := deploy.Instance{PID: 7, Key: live.Key()}, deploy.Instance{PortPID: 7}, deploy.Instance{PID: 7, Key: "other"}
 	for name, c := range map[string]struct {
 		remembered deploy.HostState
 		seen       deploy.Instance
@@ -206,10 +209,51 @@ func TestWhatAPersonTookOutIsNeverMissed(t *testing.T) {
 		"stopped by a person":             {left(true), deploy.Instance{}, false},
 		"left out by a deploy":            {left(false), running, true},
 		"left out by a deploy, and empty": {left(false), deploy.Instance{}, true},
+		"left behind with another":        {left(false), other, false},
 	} {
-		l := deploy.Live{Hosts: deploy.Roster{}.With("web-1", c.remembered)}
-		if got := astray(l, map[deploy.HostID]deploy.Instance{"web-1": c.seen}); got != c.want {
+		l := deploy.Live{Release: live, Hosts: deploy.Roster{}.With("web-1", c.remembered)}
+		if got := astray(l, map[deploy.HostID]deploy.Instance{"web-1": c.seen}); len(got) > 0 != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+func TestAnEditedConfigurationALockAndOneDeadHostBringBackOnlyThatHost(t *testing.T) {
+	app := deploy.App{Name: "shop", Env: map[string]string{"MODE": "edited"}}
+	env := deploy.Environment{Name: "production", Hosts: []deploy.Host{localHost("web-1"), localHost("web-2"), localHost("web-3")}, ReleaseDir: "/srv",
+		Rolling: &deploy.Rolling{Port: 9001, MaxParallel: 1, MinHealthy: 1}}
+	l := deploy.Live{Target: fleetTarget, Slot: deploy.Main, Ends: 4, Release: deploy.NewRelease(deploy.App{Name: "shop"}, deploy.Commit{SHA: hashOf("live")}),
+		Lock: &deploy.Lock{Deploy: 3, By: deploy.Actor{ID: "slack:U1"}, Reason: "month end"}}
+	l.Release.SHA256, l.Release.Kind = hashOf("artifact"), deploy.ArtifactTree
+	seen := map[deploy.HostID]deploy.Instance{}
+	obs := deploy.Observation{Hosts: map[deploy.HostID]deploy.Sight{}}
+	for i, in := range []deploy.Instance{{PID: 7, PortPID: 7, Owned: true, Key: l.Release.Key()}, {}, {PID: 9, PortPID: 9, Owned: true, Key: "left-behind"}} {
+		id := env.Hosts[i].ID
+		in.Host = id
+		seen[id], obs.Hosts[id] = in, deploy.Sight{Instance: in, Healthy: in.Running(), Up: i == 0}
+		l.Hosts = l.Hosts.With(id, deploy.HostState{Release: l.Release, Instance: in})
+	}
+	l.Hosts = l.Hosts.With("web-3", left(false))
+	r := fleetRevival(l, seen)
+	if !revives(r) || !slices.Equal(r.Hosts, []deploy.HostID{"web-2"}) {
+		t.Fatalf("asked for %+v", r)
+	}
+	r.ID = 5
+	st := deploy.State{ID: r.ID, Target: fleetTarget, Request: r, Phase: deploy.PhaseQueued}
+	verdict := deploy.Admission(func(deploy.Request) *deploy.Error { return nil }, func(deploy.State) bool { return true })(deploy.Queue{Live: l, Waiting: []deploy.State{st}})
+	if verdict.Take != r.ID {
+		t.Errorf("the lock holds it back: %+v", verdict)
+	}
+	p, err := deploy.NewPlan(app, env, l, st, obs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range p.Steps {
+		if !slices.Equal(step.Hosts, r.Hosts) || step.Release.Key() != l.Release.Key() {
+			t.Errorf("%s of %s on %v", step.Op, step.Release.Key(), step.Hosts)
+		}
+	}
+	if len(p.Steps) == 0 || len(p.Fleet) != 1 {
+		t.Errorf("planned %+v", p)
 	}
 }

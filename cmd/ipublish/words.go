@@ -33,7 +33,7 @@ type wordsCommand struct {
 	Force  string `help:"The reason to pass a guard; needs the role admin."`
 	N      *int   `short:"n" help:"How many (history)."`
 
-	Without []string `help:"Hosts to leave as they are (deploy, rollback, plan, restart, drill)." placeholder:"HOST"`
+	Without []string `help:"Hosts to leave as they are (deploy, rollback, plan, restart, drill)." placeholder:"HOST" sep:"none"`
 
 	Words []string `arg:"" optional:"" help:"As in the chat."`
 }

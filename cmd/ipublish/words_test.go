@@ -169,3 +169,21 @@ func TestHostsThatAreLeftOutReachTheGrammarHoweverTheyAreWritten(t *testing.T) {
 		c = commands{}
 	}
 }
+
+func TestAListOfHostsThatABlankCutsInTwoIsRefusedAndNotHalfRead(t *testing.T) {
+	var c struct {
+		Deploy wordsCommand `cmd:""`
+	}
+	parser, err := kong.New(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse([]string{"deploy", "--without", "web-3,", "web-4", "shop", "to", "production"}); err != nil {
+		t.Fatal(err)
+	}
+	env := deploy.Environment{Name: "production", Rolling: &deploy.Rolling{}, Hosts: []deploy.Host{{ID: "web-3"}, {ID: "web-4"}}}
+	p, err := bot.Parse(c.Deploy.text("deploy"), bot.Scope{Apps: []deploy.App{{Name: "shop", Environments: []deploy.Environment{env}}}})
+	if deploy.CodeOf(err) != deploy.CodeInvalid || !strings.Contains(deploy.MessageOf(err), "a host is missing") {
+		t.Errorf("%+v %v", p, err)
+	}
+}
