@@ -99,11 +99,12 @@ func (d *drive) abandon(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if oerr != nil {
+		switch {
+		case oerr != nil:
 			report.Notes = append(report.Notes, "not everything could be looked at: "+deploy.MessageOf(oerr))
-		} else if env.Rolling != nil {
+		case env.Rolling != nil:
 			recordHosts(&report, live, d.st, env, obs)
-		} else {
+		default:
 			recordObserved(&report, live, d.st, env, obs)
 		}
 	}

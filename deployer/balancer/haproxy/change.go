@@ -107,7 +107,7 @@ func (c *change) place(m move, up bool) error {
 
 // kept is the error of a server that is to be up and that somebody keeps out.
 func kept(m move) error {
-	message := ""
+	var message string
 	switch s := m.server; {
 	case s.Admin.Has(haproxyapi.ConfiguredMaint) && s.Admin.Has(haproxyapi.ForcedMaint):
 		message = fmt.Sprintf("haproxy.cfg has %s disabled, so it was not put into traffic: when it may serve, take the word `disabled` from its line and reload HAProxy, then repeat", s.Subject())

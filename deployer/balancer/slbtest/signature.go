@@ -2,7 +2,7 @@ package slbtest
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // the API's signature method is HMAC-SHA1
+	"crypto/sha1" // the API's signature method is HMAC-SHA1
 	"encoding/base64"
 	"fmt"
 	"net/http"

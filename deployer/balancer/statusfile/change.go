@@ -124,7 +124,7 @@ func giveBack(ctx context.Context, changes []*change, cause error) error {
 	each(len(changes), func(i int) { failed[i] = changes[i].giveBack(limited) })
 	restored := false
 	for i, err := range failed {
-		restored = restored || err == nil && changes[i].unheeded && changes[i].err == cause
+		restored = restored || err == nil && changes[i].unheeded && errors.Is(cause, changes[i].err)
 		if err != nil && !unreachable(err) {
 			return &deploy.Error{Code: deploy.CodeHold, Err: errors.Join(cause, err), Message: fmt.Sprintf(
 				"%s: the change failed (%s), and the file could not be put back as it was (%s); look at %s before going on",

@@ -35,7 +35,7 @@ func CheckSupervisor(driver string, s Supervisor) (Supervisor, error) {
 // systemd a unit.
 func unmanaged(s deploy.Step, op, why string) *deploy.Error {
 	word, what, _ := strings.Cut(why, " ")
-	message := ""
+	var message string
 	switch word {
 	case "none":
 		message = "supervisor: systemd does not run on the host: choose auto or session"

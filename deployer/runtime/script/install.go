@@ -194,7 +194,8 @@ func (s settings) places(step deploy.Step) ([]string, error) {
 
 // uninstalled tells why the release is not where the application looks for it.
 func uninstalled(s deploy.Step, word, rest, more string) error {
-	code, message := deploy.CodeInvalid, ""
+	code := deploy.CodeInvalid
+	var message string
 	switch word {
 	case "absent":
 		message = fmt.Sprintf("runtime.script.install.from: there is no %s in the release", rest)
