@@ -111,7 +111,7 @@ func foreign(s deploy.Step, set settings, op, word, more string) error {
 	facts := strings.SplitN(more+"\n\n\n", "\n", 4)
 	named, owner := facts[0], facts[1]
 	name := deploy.Instance{Command: process.Printable(facts[2], 300)}.Program()
-	message := ""
+	var message string
 	switch {
 	case owner == "-1":
 		message = fmt.Sprintf("pid file %s tells no running process, but one of another user, which the deploy user cannot see, owns port %d: give the host become: [sudo, -n], or stop it", set.PIDFile, s.Port)
