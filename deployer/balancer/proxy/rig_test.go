@@ -185,12 +185,19 @@ func (a *app) kill() {
 	a.done.Wait()
 }
 
+// given are the addresses that freeAddr gave: the same twice in a test is a proxy
+// that is its own backend.
+var given sync.Map
+
 // freeAddr finds a free address below the ephemeral range, so that no outgoing
 // connection takes it while its owner restarts.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	for range 200 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000))
+		if _, taken := given.LoadOrStore(addr, true); taken {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
 			_ = l.Close()
 			return addr
