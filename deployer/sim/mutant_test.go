@@ -117,9 +117,9 @@ func TestEveryMutantOfTheSourcesIsCaught(t *testing.T) {
 // hunt runs the simulator on the mutant's sources.
 func (m mutant) hunt(t *testing.T, tool string, tests []string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	args := append([]string{"test", "-overlay", m.overlay(t), "-count=1", "-vet=off", "-failfast", "-timeout=3m"}, tests...)
+	args := append([]string{"test", "-overlay", m.overlay(t), "-count=1", "-vet=off", "-failfast", "-timeout=10m"}, tests...)
 	cmd := exec.CommandContext(ctx, tool, append(args, "ipublish/deployer/sim")...)
 	cmd.Env = append(os.Environ(), "SEEDS="+mutantSeeds, "SEED=", "GOMAXPROCS=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
