@@ -16,7 +16,7 @@ const (
 	followEvery  = 50 * time.Millisecond
 	followLimit  = time.Minute
 	putBackLimit = 10 * time.Second
-	promptLimit  = 1500 * time.Millisecond // to put back after the caller left
+	promptLimit  = time.Second // to put back after the caller left
 )
 
 // change is one Route, judged and ready to be applied.
@@ -168,7 +168,7 @@ func (c *change) make(ctx context.Context) error {
 func (c *change) run(ctx context.Context, moves []move) error {
 	for _, m := range moves {
 		err := m.make(ctx)
-		if err == nil || undecided(ctx, err) {
+		if err == nil || unanswered(err) {
 			c.done = append(c.done, m)
 		}
 		if err != nil {
@@ -178,11 +178,8 @@ func (c *change) run(ctx context.Context, moves []move) error {
 	return nil
 }
 
-// undecided reports whether what failed may have happened all the same: there
-// was no answer.
-func undecided(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || deploy.CodeOf(err) == deploy.CodeUnavailable
-}
+// unanswered reports whether what failed may happen all the same, also later.
+func unanswered(err error) bool { return errors.Is(err, haproxyapi.ErrUnanswered) }
 
 // follow waits until HAProxy sends requests to every server that is to be up.
 func (c *change) follow(ctx context.Context) error {
@@ -235,17 +232,22 @@ func (c *change) putBack(ctx context.Context, cause error) error {
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	err := c.undo(limited)
-	if err == nil || undecided(ctx, cause) {
+	err := c.undo(limited, cause)
+	if err == nil || ctx.Err() != nil || deploy.CodeOf(cause) == deploy.CodeUnavailable {
 		return cause
 	}
 	return &deploy.Error{Code: deploy.CodeHold, Op: "restore", Err: errors.Join(cause, err), Message: fmt.Sprintf(
 		"HAProxy could not be brought back to what was in force before (%s): look at `show servers state` and set each server's state by hand", deploy.MessageOf(err))}
 }
 
-func (c *change) undo(ctx context.Context) error {
-	var failed error
+// undo drains nobody while a drain may still happen: the two together would
+// leave nobody up.
+func (c *change) undo(ctx context.Context, cause error) error {
+	failed := error(nil)
 	for _, m := range slices.Backward(c.done) {
+		if m.to == haproxyapi.Ready && (failed != nil || unanswered(cause)) {
+			continue
+		}
 		failed = errors.Join(failed, m.back().make(ctx))
 	}
 	if failed == nil && c.saved {

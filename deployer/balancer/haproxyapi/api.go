@@ -2,6 +2,7 @@ package haproxyapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,8 +14,13 @@ import (
 
 const (
 	answerLimit = 5 * time.Second // one command
+	answerGrace = 500 * time.Millisecond
 	answerBytes = 16 << 20
 )
+
+// ErrUnanswered is in the error of a command that was sent and not answered: it
+// may have been carried out, and may be yet.
+var ErrUnanswered = errors.New("sent, and not answered")
 
 // API is the Runtime API of one HAProxy process. It holds no connection and may
 // be used by several goroutines at once.
@@ -36,7 +42,9 @@ func showServers() command { return command{"show", "stat", "-1", "4", "-1"} } /
 func showState() command   { return command{"show", "servers", "state"} }
 
 // ask sends commands on one line and returns everything that HAProxy answers,
-// which ends with an empty line.
+// which ends with an empty line. HAProxy carries out what it was sent also when
+// nobody waits for it, later than what is sent after it: so an answer is waited
+// for a moment longer than the caller waits.
 func (a *API) ask(ctx context.Context, commands ...command) (string, error) {
 	var lines []string
 	for _, c := range commands {
@@ -44,8 +52,8 @@ func (a *API) ask(ctx context.Context, commands ...command) (string, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	answer, err := a.exchange(limited, strings.Join(lines, ";"))
-	if err == nil && strings.HasSuffix(answer, "\n") {
+	answer, err := a.exchange(limited, strings.Join(lines, ";")+"\n")
+	if err == nil {
 		return answer, nil
 	}
 	awaitDue(ctx)
@@ -66,21 +74,27 @@ func (a *API) exchange(ctx context.Context, line string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if _, err := io.WriteString(conn, line+"\n"); err != nil {
+	if err := ctx.Err(); err != nil {
 		return "", err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now().Add(answerGrace)) })
+	defer stop()
+	if _, err := io.WriteString(conn, line); err != nil {
+		return "", errors.Join(ErrUnanswered, err)
+	}
 	answer, err := io.ReadAll(io.LimitReader(conn, answerBytes))
+	if err != nil || !strings.HasSuffix(string(answer), "\n") {
+		err = errors.Join(ErrUnanswered, err)
+	}
 	return string(answer), err
 }
 
-// silence is the error of a question without an answer; err may be nil.
+// silence is the error of a question without an answer.
 func (a *API) silence(ctx context.Context, err error) error {
 	e := &deploy.Error{Code: deploy.CodeUnavailable, Op: "ask", Subject: "haproxy " + a.socket, Err: err}
 	switch {
 	case ctx.Err() != nil:
-		e.Code, e.Err = deploy.CodeOf(ctx.Err()), ctx.Err()
+		e.Code, e.Err = deploy.CodeOf(ctx.Err()), errors.Join(ctx.Err(), err)
 	case deploy.CodeOf(err) == deploy.CodeRefused:
 		e.Code = deploy.CodeRefused
 	}

@@ -2,6 +2,7 @@ package haproxyapi_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"path/filepath"
 	"slices"
@@ -204,6 +205,53 @@ func accept(t *testing.T, text string, after func(net.Conn)) *haproxyapi.API {
 			_, _ = conn.Read(buf)
 			_, _ = conn.Write([]byte(text))
 			after(conn)
+		}
+	}()
+	return haproxyapi.Open(localHost(t), path)
+}
+
+func TestACommandThatWasSentIsAwaitedAlsoByACallerWhoLeaves(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer string
+		sent   bool
+	}{"it is answered": {"\n", false}, "it is not": {"", true}} {
+		t.Run(name, func(t *testing.T) {
+			ctx, leave := context.WithCancel(t.Context())
+			api := acceptSlowly(t, leave, c.answer)
+			err := api.SetState(ctx, "app", "s1", haproxyapi.Drain)
+			if (err != nil) != c.sent || errors.Is(err, haproxyapi.ErrUnanswered) != c.sent {
+				t.Errorf("%v", err)
+			}
+			if err := api.SetState(ctx, "app", "s1", haproxyapi.Drain); deploy.CodeOf(err) != deploy.CodeCancelled || errors.Is(err, haproxyapi.ErrUnanswered) {
+				t.Errorf("after the caller left: %v", err)
+			}
+		})
+	}
+}
+
+// acceptSlowly answers after the caller has left; without an answer it keeps
+// the connection open.
+func acceptSlowly(t *testing.T, leave func(), answer string) *haproxyapi.API {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { l.Close(); <-done })
+	go func() {
+		defer close(done)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		buf := make([]byte, 4096)
+		_, _ = conn.Read(buf)
+		leave()
+		if _, _ = conn.Write([]byte(answer)); answer == "" {
+			_, _ = conn.Read(buf) // until the caller hangs up
 		}
 	}()
 	return haproxyapi.Open(localHost(t), path)

@@ -27,7 +27,8 @@ func ValidName(s string) bool { return nameForm.MatchString(s) }
 // deploy.CodeNotFound for an unknown backend or server, deploy.CodeRefused when
 // the socket's level is below admin, deploy.CodeFailed with HAProxy's words for
 // anything else that it says; deploy.CodeUnavailable or deploy.CodeTimeout when
-// it says nothing: then the state may be the one or the other.
+// it says nothing: then, if ErrUnanswered is in it, the state may be the one or
+// the other, and may change yet.
 func (a *API) SetState(ctx context.Context, backend, name, state string) error {
 	subject := backend + "/" + name
 	if !ValidName(backend) || !ValidName(name) || state != Ready && state != Drain {
