@@ -148,6 +148,9 @@ type Counter struct {
 	Requests uint64 `json:"requests"`
 	Failures uint64 `json:"failures"` // no answer could be given, or it was cut: a user noticed
 	Errors5  uint64 `json:"errors_5xx"`
+	// Latency tells of the answers how long they took, from the head of the
+	// request to the end of the answer; nil where the balancer does not measure.
+	Latency Latencies `json:"latency,omitempty"`
 }
 
 // Probe is the sum of the front door's probes of one step.

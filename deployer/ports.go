@@ -113,6 +113,16 @@ type Balancer interface {
 	Observe(ctx context.Context, s deploy.Step) (deploy.Evidence, error)
 }
 
+// Watcher is a Balancer that tells at once what becomes of real traffic.
+type Watcher interface {
+	// Watch blocks until ctx ends (deploy.CodeCancelled, deploy.CodeTimeout) or
+	// nobody answers any more (deploy.CodeUnavailable), and calls told with the
+	// balancer's own view: within some 10 ms of every refused connect, failed
+	// request, answer of 5xx and change of the table, and every second.
+	// deploy.CodeNotFound when there is nothing to watch yet.
+	Watch(ctx context.Context, s deploy.Step, told func(deploy.Traffic)) error
+}
+
 // Reacher is a Balancer that can dial from the machine it runs on. Where it is
 // one, the engine proves before the switch that the balancer itself reaches
 // the instances at their addresses.

@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"ipublish/cmd/config"
 	"ipublish/cmd/supervise"
 	"ipublish/deploy"
@@ -116,13 +118,43 @@ func reloadOnHangup(ctx context.Context, w *worker, hangups <-chan os.Signal) (s
 }
 
 type proxyCommand struct {
-	Socket string `help:"The control socket." required:"" type:"path"`
-	State  string `help:"Where the routes are remembered." required:"" type:"path"`
+	Socket  string `help:"The control socket." required:"" type:"path"`
+	State   string `help:"Where the routes are remembered." required:"" type:"path"`
+	Replace bool   `help:"Take over from the proxy that runs on the socket, without losing a request."`
 }
 
-// Run is the built-in proxy; it outlives the server.
+// Run is the built-in proxy; it outlives the server. A hangup has it replaced by
+// the program that lies in its place now.
 func (p *proxyCommand) Run(ctx context.Context, m *Main) error {
-	return proxy.Serve(ctx, proxy.Options{Socket: p.Socket, StateFile: p.State, Log: logger(m, false)})
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	log := logger(m, false)
+	o := proxy.Options{
+		Socket: p.Socket, StateFile: p.State, Replace: p.Replace, Log: log, Hangups: hangups,
+		Ready:     func() { tellSystemd(log, daemon.SdNotifyReady) },
+		Succeeded: func(pid int) { tellSystemd(log, fmt.Sprintf("MAINPID=%d", pid)) },
+		Guarded:   followedBySystemd(),
+	}
+	if !o.Guarded || os.Getenv("NOTIFY_SOCKET") != "" {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		o.Successor = []string{self, "proxy", "--socket", p.Socket, "--state", p.State, "--replace"}
+	}
+	return proxy.Serve(ctx, o)
+}
+
+// followedBySystemd reports whether this is the main process of a systemd unit:
+// when it ends systemd ends the unit, unless it was told of another one.
+func followedBySystemd() bool { return os.Getenv("INVOCATION_ID") != "" && os.Getppid() == 1 }
+
+// tellSystemd does nothing where systemd does not listen.
+func tellSystemd(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Error("systemd could not be told", "state", state, "err", err)
+	}
 }
 
 type versionCommand struct{}

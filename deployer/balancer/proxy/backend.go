@@ -43,6 +43,14 @@ type backend struct {
 	requests atomic.Uint64
 	failures atomic.Uint64
 	errors5  atomic.Uint64
+	refused  atomic.Uint64 // connects
+
+	left    time.Time   // when it left the table; the registry's lock guards it
+	drain   *time.Timer // likewise; nil: no end was set
+	over    atomic.Bool // the time for tunnels and streams is
+	tunnels atomic.Int64
+	streams atomic.Int64
+	after   atomic.Int64 // how long they had, in nanoseconds
 }
 
 func newBackend(addr string) *backend {
@@ -77,9 +85,58 @@ func (b *backend) release(taken role) {
 	b.inflight.Add(-1)
 }
 
+// leave notes when the address left the table.
+func (b *backend) leave() { b.left = time.Now() }
+
+// enter forgets what a drain before did: the address is in the table again.
+func (b *backend) enter() {
+	if b.drain != nil {
+		b.drain.Stop()
+	}
+	b.drain, b.left = nil, time.Time{}
+	b.over.Store(false)
+	b.tunnels.Store(0)
+	b.streams.Store(0)
+}
+
+// expire sets when the tunnels and streams that are still open are cut.
+func (b *backend) expire(in time.Duration, of *stays) {
+	if b.drain != nil {
+		b.drain.Stop()
+	}
+	left := b.left
+	b.drain = time.AfterFunc(in, func() {
+		b.after.Store(int64(time.Since(left)))
+		b.over.Store(true)
+		of.cut(func(s *stay) bool { return s.backend == b }, b.tally)
+	})
+}
+
+// legible rounds a time for people.
+func legible(d time.Duration) time.Duration {
+	if d < 2*time.Second {
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(time.Second)
+}
+
+// tally counts a tunnel or stream that is cut.
+func (b *backend) tally(s *stay) {
+	if s.tunnel {
+		b.tunnels.Add(1)
+		return
+	}
+	b.streams.Add(1)
+}
+
 func (b *backend) status() addressStatus {
 	return addressStatus{
 		InFlight: int(b.inflight.Load()),
+		Refused:  b.refused.Load(),
+		Cut: cut{
+			Tunnels: int(b.tunnels.Load()), Streams: int(b.streams.Load()),
+			After: deploy.Duration(legible(time.Duration(b.after.Load()))),
+		},
 		Counter: deploy.Counter{
 			Requests: b.requests.Load(),
 			Failures: b.failures.Load(),

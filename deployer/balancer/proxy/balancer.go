@@ -8,10 +8,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"ipublish/deploy"
 	"ipublish/deployer"
 )
+
+// drainMargin is what the engine needs to see that a drain is over.
+const drainMargin = 250 * time.Millisecond
 
 // DefaultListen is the front door where the settings name none.
 const DefaultListen = "0.0.0.0:8000"
@@ -50,7 +54,7 @@ func New(socket string, t deploy.Target, s json.RawMessage) (deployer.Balancer, 
 // Route puts the step's table in force and reads it back.
 func (b *balancer) Route(ctx context.Context, s deploy.Step) error {
 	wanted := b.wanted(s)
-	if err := b.client.put(ctx, wanted); err != nil {
+	if err := b.client.put(ctx, order{route: wanted, drain: drainTime(s)}); err != nil {
 		return b.wrap("route", err)
 	}
 	got, err := b.client.get(ctx, wanted.Name)
@@ -72,7 +76,31 @@ func (b *balancer) Observe(ctx context.Context, s deploy.Step) (deploy.Evidence,
 		return deploy.Evidence{}, b.wrap("observe route", err)
 	}
 	t := traffic(st, s.Targets)
-	return deploy.Evidence{Traffic: &t}, nil
+	return deploy.Evidence{Traffic: &t, Note: closed(st, s)}, nil
+}
+
+// drainTime is how long tunnels and streams to what left may last: in a drain a
+// little less than the step's time, so that their end is seen within it.
+func drainTime(s deploy.Step) *time.Duration {
+	if s.Op != deploy.OpDrain {
+		return nil
+	}
+	d := s.Hold.D() - min(s.Hold.D()/10, drainMargin)
+	return &d
+}
+
+// closed says of a drain what it had to close.
+func closed(st status, s deploy.Step) string {
+	var all cut
+	for _, e := range s.Targets {
+		if !e.Up {
+			all = addressStatus{Cut: all}.plus(st.Addresses[e.Addr]).Cut
+		}
+	}
+	if s.Op != deploy.OpDrain || all.Tunnels+all.Streams == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d WebSockets and %d streams were still open after %s and were closed", all.Tunnels, all.Streams, all.After)
 }
 
 // traffic tells a route's status as evidence about the step's targets and every

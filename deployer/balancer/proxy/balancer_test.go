@@ -123,7 +123,7 @@ func TestARemovedRouteFreesItsAddressForAnother(t *testing.T) {
 	if err := c.call(t.Context(), "DELETE", routePath(shop.String()), nil, &struct{}{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.put(t.Context(), route{Name: "api/test", Listen: p.listen, Up: []string{a.addr}}); err != nil {
+	if err := c.put(t.Context(), order{route: route{Name: "api/test", Listen: p.listen, Up: []string{a.addr}}}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := post(fresh(t), p.url(), "x"); err != nil || got != a.addr {

@@ -22,7 +22,10 @@ type claimed struct {
 	files []*os.File
 }
 
-// claim takes the right or says who has it: deploy.CodeRefused.
+// errTaken is the cause when another proxy has the right.
+var errTaken = errors.New("another proxy has it")
+
+// claim takes the right or says who has it: deploy.CodeRefused and errTaken.
 func claim(o Options) (*claimed, error) {
 	c := &claimed{}
 	for _, path := range []string{o.Socket, o.StateFile} {
@@ -55,6 +58,15 @@ func (c *claimed) lock(path string) error {
 		return lockError(path, err)
 	}
 	return nil
+}
+
+// conns are the files that hold it, to be passed on.
+func (c *claimed) conns() []syscall.Conn {
+	var out []syscall.Conn
+	for _, f := range c.files {
+		out = append(out, f)
+	}
+	return out
 }
 
 // release gives the right back; a second call does nothing.
@@ -94,8 +106,8 @@ func taken(path string) error {
 	if p, err := newClient(path).ping(ctx); err == nil {
 		who = fmt.Sprintf("another proxy (process %d)", p.PID)
 	}
-	return &deploy.Error{Code: deploy.CodeRefused, Op: "claim", Subject: path,
-		Message: who + " holds " + path + ": one machine needs one proxy only; stop that one first to replace it"}
+	return &deploy.Error{Code: deploy.CodeRefused, Op: "claim", Subject: path, Err: errTaken,
+		Message: who + " holds " + path + ": one machine needs one proxy only; `ipublish proxy --replace` takes over from it without losing a request"}
 }
 
 func lockError(path string, err error) error {

@@ -17,6 +17,8 @@ import (
 const (
 	callTimeout   = 10 * time.Second
 	maxCallAnswer = 8 << 20
+	movedInterval = 5 * time.Millisecond
+	maxTurns      = 3
 )
 
 // client speaks to a proxy process over its control socket.
@@ -41,13 +43,45 @@ func (c client) ping(ctx context.Context) (p ping, err error) {
 
 // put takes a turn and sets the route in it: of two calls for one route the
 // later one wins, also when the earlier one was given up and arrives afterwards.
-func (c client) put(ctx context.Context, r route) error {
-	var t turn
-	if err := c.call(ctx, http.MethodPost, "/v1/turns/"+url.PathEscape(r.Name), nil, &t); err != nil {
-		return err
+// One that was given up may take its turn late, which ends ours: then another is
+// taken, for whoever is still asking is the later one.
+func (c client) put(ctx context.Context, o order) error {
+	for tries := 1; ; tries++ {
+		var t turn
+		if err := c.call(ctx, http.MethodPost, "/v1/turns/"+url.PathEscape(o.Name), nil, &t); err != nil {
+			return err
+		}
+		o.turn = t.Turn
+		err := c.follow(ctx, o)
+		if deploy.CodeOf(err) != deploy.CodeUnavailable || tries == maxTurns {
+			return err
+		}
 	}
-	path := routePath(r.Name) + "?turn=" + strconv.FormatUint(t.Turn, 10)
-	return c.call(ctx, http.MethodPut, path, r, &status{})
+}
+
+// follow sets the route without asking for a turn.
+func (c client) follow(ctx context.Context, o order) error {
+	query := url.Values{"turn": {strconv.FormatUint(o.turn, 10)}}
+	if o.drain != nil {
+		query.Set("drain", o.drain.String())
+	}
+	return c.call(ctx, http.MethodPut, routePath(o.Name)+"?"+query.Encode(), o.route, &status{})
+}
+
+// succeed has the proxy start its own program anew and hand over to it; it
+// returns when that one serves.
+func (c client) succeed(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/succession", nil, &ping{})
+}
+
+// leave gives the proxy what an elder counted.
+func (c client) leave(ctx context.Context, e estate) error {
+	return c.call(ctx, http.MethodPost, "/v1/estates", e, &struct{}{})
+}
+
+// end tells an elder that nobody waits for it.
+func (c client) end(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/end", nil, &struct{}{})
 }
 
 func (c client) get(ctx context.Context, name string) (s status, err error) {
@@ -55,30 +89,51 @@ func (c client) get(ctx context.Context, name string) (s status, err error) {
 }
 
 // call blocks for callTimeout at most. deploy.CodeUnavailable when no proxy
-// answers, deploy.CodeCancelled or CodeTimeout when ctx ended, else the proxy's error.
+// answers, deploy.CodeCancelled or CodeTimeout when ctx ended, else the proxy's
+// error. While a proxy hands over, it waits for the one that takes over.
 func (c client) call(ctx context.Context, method, path string, in, out any) error {
 	limit, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	var body bytes.Buffer
-	if in != nil {
-		if err := json.NewEncoder(&body).Encode(in); err != nil {
-			return &deploy.Error{Code: deploy.CodeInternal, Op: method, Subject: path, Err: err}
+	tick := time.NewTicker(movedInterval)
+	defer tick.Stop()
+	for {
+		code, data, err := c.exchange(limit, method, path, in)
+		if err != nil {
+			return c.unanswered(ctx, err)
+		}
+		if code != http.StatusMisdirectedRequest {
+			return c.decode(code, data, out)
+		}
+		select {
+		case <-tick.C:
+		case <-limit.Done():
+			return c.unanswered(ctx, limit.Err())
 		}
 	}
-	req, err := http.NewRequestWithContext(limit, method, "http://proxy"+path, &body)
+}
+
+func (c client) exchange(ctx context.Context, method, path string, in any) (int, []byte, error) {
+	res, err := c.send(ctx, method, path, in)
 	if err != nil {
-		return &deploy.Error{Code: deploy.CodeInternal, Op: method, Subject: path, Err: err}
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return c.unanswered(ctx, err)
+		return 0, nil, err
 	}
 	defer res.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxCallAnswer))
-	if err != nil {
-		return c.unanswered(ctx, err)
+	return res.StatusCode, data, err
+}
+
+func (c client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	var body bytes.Buffer
+	if in != nil {
+		if err := json.NewEncoder(&body).Encode(in); err != nil {
+			return nil, err
+		}
 	}
-	return c.decode(res.StatusCode, data, out)
+	req, err := http.NewRequestWithContext(ctx, method, "http://proxy"+path, &body)
+	if err != nil {
+		return nil, err
+	}
+	return c.http.Do(req)
 }
 
 func (c client) decode(code int, data []byte, out any) error {

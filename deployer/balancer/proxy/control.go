@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"ipublish/deploy"
 )
@@ -27,66 +28,131 @@ type turn struct {
 
 // control answers on the control socket. Its paths begin with the version of
 // their form; an answer that is no success is a deploy.Error.
-func control(g *registry) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/ping", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, ping{PID: os.Getpid(), Version: binaryVersion()}, nil)
+func (p *process) control() http.Handler {
+	g := p.registry
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET /v1/ping", p.ping)
+	routes.HandleFunc("GET /v1/routes", func(w http.ResponseWriter, _ *http.Request) {
+		all, err := g.list()
+		reply(w, all, err)
 	})
-	mux.HandleFunc("GET /v1/routes", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, g.list(), nil)
-	})
-	mux.HandleFunc("GET /v1/routes/{name...}", func(w http.ResponseWriter, r *http.Request) {
+	routes.HandleFunc("GET /v1/routes/{name...}", func(w http.ResponseWriter, r *http.Request) {
 		s, err := g.get(r.PathValue("name"))
 		reply(w, s, err)
 	})
-	mux.HandleFunc("PUT /v1/routes/{name...}", func(w http.ResponseWriter, r *http.Request) {
-		wanted, t, err := readRoute(w, r)
-		if err != nil {
-			reply(w, nil, err)
-			return
-		}
-		s, err := g.put(wanted, t)
-		reply(w, s, err)
-	})
-	mux.HandleFunc("POST /v1/turns/{name...}", func(w http.ResponseWriter, r *http.Request) {
+	routes.HandleFunc("GET /v1/watch/{name...}", g.watch)
+	routes.HandleFunc("PUT /v1/routes/{name...}", setting(g.put))
+	routes.HandleFunc("POST /v1/turns/{name...}", func(w http.ResponseWriter, r *http.Request) {
 		t, err := g.turn(r.PathValue("name"))
 		reply(w, t, err)
 	})
-	mux.HandleFunc("DELETE /v1/routes/{name...}", func(w http.ResponseWriter, r *http.Request) {
+	routes.HandleFunc("DELETE /v1/routes/{name...}", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, struct{}{}, g.remove(r.PathValue("name")))
+	})
+	routes.HandleFunc("POST /v1/estates", func(w http.ResponseWriter, r *http.Request) {
+		var left estate
+		err := decodeBody(w, r, &left)
+		if err == nil {
+			err = g.inherit(left)
+		}
+		reply(w, struct{}{}, err)
+	})
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/succession", p.succession)
+	mux.HandleFunc("POST /v1/handover", p.handOver)
+	mux.Handle("/", whileHere(g, routes))
+	return mux
+}
+
+// lastControl answers on an elder's own socket, which only its successor knows.
+func (p *process) lastControl() http.Handler {
+	g := p.registry
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/routes/{name...}", func(w http.ResponseWriter, r *http.Request) {
+		s, err := g.own(r.PathValue("name"))
+		reply(w, s, err)
+	})
+	mux.HandleFunc("PUT /v1/routes/{name...}", setting(g.follow))
+	mux.HandleFunc("POST /v1/end", func(w http.ResponseWriter, _ *http.Request) {
+		g.hurry()
+		reply(w, struct{}{}, nil)
 	})
 	return mux
 }
 
-// readRoute decodes a route strictly, and the turn in which it is set. The path
-// names the route, the body may.
-func readRoute(w http.ResponseWriter, r *http.Request) (route, turn, error) {
-	wanted := route{Name: r.PathValue("name")}
-	var t turn
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControlBody))
-	if err == nil {
-		err = decodeStrict(data, &wanted)
+// whileHere sends the asker to the process that took over, or has it wait.
+func whileHere(g *registry, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.moved() {
+			refuse(w, http.StatusMisdirectedRequest, errEnding())
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (p *process) ping(w http.ResponseWriter, _ *http.Request) {
+	reply(w, ping{PID: os.Getpid(), Version: p.o.version}, nil)
+}
+
+func setting(put func(order) (status, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		o, err := readOrder(w, r)
+		if err != nil {
+			reply(w, nil, err)
+			return
+		}
+		s, err := put(o)
+		reply(w, s, err)
 	}
+}
+
+// readOrder decodes a route strictly, the turn in which it is set, and the
+// drain. The path names the route, the body may.
+func readOrder(w http.ResponseWriter, r *http.Request) (order, error) {
+	o := order{route: route{Name: r.PathValue("name")}}
+	err := decodeBody(w, r, &o.route)
 	if err == nil {
-		t.Turn, err = strconv.ParseUint(r.URL.Query().Get("turn"), 10, 64)
+		o.turn, err = strconv.ParseUint(r.URL.Query().Get("turn"), 10, 64)
 	}
-	if err == nil && wanted.Name != r.PathValue("name") {
-		err = fmt.Errorf("the body names %q", wanted.Name)
+	if limit := r.URL.Query().Get("drain"); err == nil && limit != "" {
+		var d time.Duration
+		d, err = time.ParseDuration(limit)
+		o.drain = &d
+	}
+	if err == nil && o.Name != r.PathValue("name") {
+		err = fmt.Errorf("the body names %q", o.Name)
 	}
 	if err != nil {
-		return wanted, t, &deploy.Error{Code: deploy.CodeInvalid, Op: "read route", Subject: r.PathValue("name"), Err: err}
+		return o, &deploy.Error{Code: deploy.CodeInvalid, Op: "read route", Subject: r.PathValue("name"), Err: err}
 	}
-	return wanted, t, nil
+	return o, nil
+}
+
+func decodeBody(w http.ResponseWriter, r *http.Request, into any) error {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControlBody))
+	if err == nil {
+		err = decodeStrict(data, into)
+	}
+	if err != nil {
+		return &deploy.Error{Code: deploy.CodeInvalid, Op: "read", Subject: r.URL.Path, Err: err}
+	}
+	return nil
 }
 
 func reply(w http.ResponseWriter, value any, err error) {
-	code := http.StatusOK
 	if err != nil {
-		e := deploy.AsError(err)
-		value, code = e, statusOf(e.Code)
+		refuse(w, statusOf(deploy.CodeOf(err)), err)
+		return
 	}
+	write(w, http.StatusOK, value)
+}
+
+func refuse(w http.ResponseWriter, status int, err error) { write(w, status, deploy.AsError(err)) }
+
+func write(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
+	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(value) // the caller went away: it asks again
 }
 

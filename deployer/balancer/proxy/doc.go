@@ -20,5 +20,20 @@
 //   - Host, X-Real-IP, REMOTE-HOST, Forwarded, path, query and Location pass
 //     unchanged; X-Forwarded-For gets the peer appended.
 //   - Of two changes of a route the one begun later wins, whenever they arrive.
+//   - A drain ends: what has no end of its own (a WebSocket, server-sent events,
+//     any answer of which nobody said how long it is) is closed when the drain
+//     step's time is over, and how many were is told. What else is in flight then
+//     is left to the application's own graceful end.
 //   - The proxy outlives the bot: none of them is the other's child.
+//   - It is replaced, by the same or by another version, without refusing or
+//     cutting a connection. The new process (Options.Replace) gets the locks, the
+//     control socket and the listening sockets of the old one over the control
+//     socket; both listen until the new one says that it serves, and whatever goes
+//     wrong before leaves the old one as it is. The old one, the elder, then serves
+//     whoever is still connected, asks them with each answer to connect anew,
+//     follows every change of its routes, and leaves its counts to the new one,
+//     which meanwhile adds what the elder has in flight to its own. Who asks
+//     for it: `ipublish proxy --replace`, SIGHUP (systemctl reload), or Ensure
+//     where a proxy of another version answers.
+//   - Failures are told while they happen, to whoever watches (Watch).
 package proxy

@@ -17,11 +17,6 @@ import (
 )
 
 const (
-	headerTimeout = 30 * time.Second
-	// clientIdle is longer than the 60 s that nginx and the cloud's balancers keep
-	// an unused connection to us: they close first, so that none of their requests
-	// meets a closing one.
-	clientIdle = 180 * time.Second
 	// cutGrace is what requests get to notice that they were cut at the drain's end.
 	cutGrace   = time.Second
 	bufferSize = 32 << 10
@@ -34,36 +29,51 @@ type door struct {
 	server   *http.Server
 	cut      context.CancelFunc // ends every request that is still running
 	served   chan struct{}      // closed when the accept loop has ended
+	limits   limits
 	buffers  *buffers
 	silent   *log.Logger
 
-	ending atomic.Bool
-	busy   atomic.Int64
-	quiet  chan struct{} // signalled when busy fell to 0 while ending
+	ending  atomic.Bool
+	busy    atomic.Int64  // requests
+	clients atomic.Int64  // connections, but those that became tunnels
+	stirred chan struct{} // signalled when one of them ended while ending
+}
+
+// house is what all doors of a process share.
+type house struct {
+	buffers *buffers
+	limits  limits
+	log     *slog.Logger
 }
 
 // openDoor listens at the address without answering yet. deploy.CodeRefused when
 // it is taken or not ours to take, deploy.CodeInvalid when this machine has no such address.
-func openDoor(l *lane, addr string, b *buffers, logger *slog.Logger) (*door, error) {
+func openDoor(l *lane, addr string, h house) (*door, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, listenError(addr, err)
 	}
+	return newDoor(l, listener, h), nil
+}
+
+func newDoor(l *lane, listener net.Listener, h house) *door {
 	base, cut := context.WithCancel(context.Background())
 	d := &door{
-		lane: l, listener: listener, cut: cut, buffers: b,
-		served: make(chan struct{}), quiet: make(chan struct{}, 1),
+		lane: l, listener: listener, cut: cut, limits: h.limits, buffers: h.buffers,
+		served: make(chan struct{}), stirred: make(chan struct{}, 1),
 		silent: log.New(io.Discard, "", 0),
 	}
 	d.server = &http.Server{
 		Handler:                      d,
-		ReadHeaderTimeout:            headerTimeout,
-		IdleTimeout:                  clientIdle,
+		ReadHeaderTimeout:            h.limits.head,
+		MaxHeaderBytes:               h.limits.headBytes,
+		IdleTimeout:                  h.limits.idle,
 		DisableGeneralOptionsHandler: true,
+		ConnState:                    d.count,
 		BaseContext:                  func(net.Listener) context.Context { return base },
-		ErrorLog:                     slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		ErrorLog:                     slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 	}
-	return d, nil
+	return d
 }
 
 // serve accepts connections until the door is shut.
@@ -89,20 +99,35 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *door) leave() {
-	if d.busy.Add(-1) == 0 && d.ending.Load() {
-		select {
-		case d.quiet <- struct{}{}:
-		default:
-		}
+	d.busy.Add(-1)
+	d.stir()
+}
+
+// count follows the clients' connections.
+func (d *door) count(_ net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateNew:
+		d.clients.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		d.clients.Add(-1)
+		d.stir()
 	}
 }
 
-// announceEnd asks the client to open its next connection anew once the door is
-// to be shut.
-func (d *door) announceEnd(w http.ResponseWriter) {
-	if d.ending.Load() {
-		w.Header().Set("Connection", "close")
+func (d *door) stir() {
+	if !d.ending.Load() {
+		return
 	}
+	select {
+	case d.stirred <- struct{}{}:
+	default:
+	}
+}
+
+// pace is how fast a request's client has to send its body.
+func (d *door) pace(w http.ResponseWriter) pacer {
+	conn, _ := w.(interface{ SetReadDeadline(time.Time) error }) // HTTP/1 always can
+	return pacer{limit: d.limits.body, conn: conn}
 }
 
 // shut stops accepting; requests that are running go on.
@@ -114,23 +139,48 @@ func (d *door) shut() {
 // drain waits until the requests have ended, then closes the idle connections;
 // what still runs when ctx ends is cut.
 func (d *door) drain(ctx context.Context) {
-	d.awaitQuiet(ctx)
+	<-d.served // from here on every connection counts
+	d.await(ctx, d.quiet)
 	_ = d.server.Shutdown(ctx) // only ctx's end can be its error: then they are cut
 	d.cut()
 	_ = d.server.Close()
 	grace, cancel := context.WithTimeout(context.Background(), cutGrace)
 	defer cancel()
-	d.awaitQuiet(grace)
+	d.await(grace, d.quiet)
 }
 
-func (d *door) awaitQuiet(ctx context.Context) {
-	for d.busy.Load() > 0 {
+// fade waits until every client has gone by itself, which its next answer asks
+// it to: so that no request meets a closing connection. What has no end of its
+// own is cut after the stays' time. When ctx ends there is no more time for idle
+// connections, and running requests get the stays' time.
+func (d *door) fade(ctx context.Context, stays time.Duration) {
+	<-d.served // from here on every connection counts
+	first, cancel := context.WithTimeout(ctx, stays)
+	defer cancel()
+	if !d.await(first, d.empty) && ctx.Err() == nil {
+		d.lane.stays.cut(func(s *stay) bool { return s.door == d }, func(*stay) {})
+		rest, cancel := context.WithTimeout(ctx, d.limits.idle)
+		defer cancel()
+		d.await(rest, d.empty)
+	}
+	limit, cancel := context.WithTimeout(context.Background(), stays)
+	defer cancel()
+	d.drain(limit)
+}
+
+func (d *door) quiet() bool { return d.busy.Load() == 0 }
+func (d *door) empty() bool { return d.quiet() && d.clients.Load() == 0 }
+
+// await blocks until so is true, and reports whether it is: ctx may end first.
+func (d *door) await(ctx context.Context, so func() bool) bool {
+	for !so() {
 		select {
-		case <-d.quiet:
+		case <-d.stirred:
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // abandon closes a door that never answered.

@@ -26,9 +26,20 @@ const (
 // one answers, for 15 s at most. deploy.CodeFailed, with the end of its log,
 // when it ended instead; deploy.CodeTimeout when it never answered, and then, as when ctx
 // ends, it is left running.
+//
+// Where a proxy of another version than this program answers, it is asked to
+// start its own program anew, which takes over without losing a request. One
+// that cannot serves on, and says why in its log.
 func Ensure(ctx context.Context, socket string, argv []string, logfile string) error {
+	return ensure(ctx, socket, argv, logfile, binaryVersion())
+}
+
+func ensure(ctx context.Context, socket string, argv []string, logfile, version string) error {
 	c := newClient(socket)
-	if _, err := c.ping(ctx); err == nil || ctx.Err() != nil {
+	if p, err := c.ping(ctx); err == nil || ctx.Err() != nil {
+		if err == nil && p.Version != "" && version != "" && p.Version != version {
+			_ = c.succeed(ctx) // it serves on, and has logged why
+		}
 		return err
 	}
 	process, err := startDetached(argv, logfile)

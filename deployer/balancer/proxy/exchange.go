@@ -26,7 +26,7 @@ type exchange struct {
 
 	upload   upload
 	answer   answer
-	upgraded io.Closer // the backend's end after 101
+	stay     *stay // nil: the answer ends by itself
 	answered bool
 	failed   bool
 }
@@ -46,7 +46,7 @@ func (x *exchange) serve() {
 // RoundTrip sends the request to the table's address, and on to the next one as
 // long as connects fail and nothing of the request was used.
 func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
-	if err := x.upload.take(out); err != nil {
+	if err := x.upload.take(out, x.door.pace(x.w)); err != nil {
 		return nil, err
 	}
 	err := errNobody
@@ -59,6 +59,8 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 		if !x.mayMove(err) {
 			break
 		}
+		x.backend.refused.Add(1)
+		x.door.lane.bell.ring()
 		x.tried = append(x.tried, x.backend)
 	}
 	return nil, err
@@ -96,25 +98,40 @@ func (x *exchange) accept(res *http.Response) {
 	x.backend.requests.Add(1)
 	if res.StatusCode >= http.StatusInternalServerError {
 		x.backend.errors5.Add(1)
+		x.door.lane.bell.ring()
 	}
-	switch {
-	case res.StatusCode == http.StatusSwitchingProtocols:
-		x.upgraded = res.Body
+	x.upload.pace.answered()
+	if x.stay = newStay(x, res); x.stay != nil {
+		x.door.lane.stays.add(x.stay)
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols {
 		return
-	case res.Body != http.NoBody:
+	}
+	if res.Body != http.NoBody {
 		x.answer = answer{ReadCloser: res.Body, x: x}
 		res.Body = &x.answer
 	}
-	x.door.announceEnd(x.w)
+	x.announceEnd()
+}
+
+// announceEnd asks the client to open its next connection anew where this one
+// has no future: the door is shut, or what is left of the request's body, for
+// which nobody waits long, could be taken for the next request.
+func (x *exchange) announceEnd() {
+	if x.door.ending.Load() || x.upload.unfinished() {
+		x.w.Header().Set("Connection", "close")
+	}
 }
 
 // refuse answers for a backend that did not.
 func (x *exchange) refuse(w http.ResponseWriter, _ *http.Request, err error) {
-	x.door.announceEnd(w)
+	x.announceEnd()
 	switch {
 	case errors.Is(err, errNobody):
 		http.Error(w, "no release is live here yet", http.StatusServiceUnavailable)
 		return
+	case x.upload.late.Load():
+		http.Error(w, "the request's body did not come in time", http.StatusRequestTimeout)
 	case x.upload.broken.Load():
 		http.Error(w, "the request's body could not be read", http.StatusBadRequest)
 	default:
@@ -134,6 +151,7 @@ func (x *exchange) fail() {
 	}
 	if x.client.Context().Err() == nil && !x.upload.broken.Load() {
 		b.failures.Add(1)
+		x.door.lane.bell.ring()
 	}
 	x.answered, x.failed = true, true
 }
@@ -146,9 +164,11 @@ func (x *exchange) blamed() *backend {
 }
 
 func (x *exchange) end() {
-	if x.upgraded != nil {
-		_ = x.upgraded.Close() // usually closed already
+	if x.stay != nil {
+		_ = x.stay.body.Close() // usually closed already
+		x.door.lane.stays.remove(x.stay)
 	}
+	x.upload.pace.end()
 	x.leave()
 }
 
@@ -158,12 +178,20 @@ type answer struct {
 	x *exchange
 }
 
-// Read reads what the backend sends; an early end is the backend's failure.
+// Read reads what the backend sends; an early end is the backend's failure
+// unless it was our doing.
 func (a *answer) Read(p []byte) (int, error) {
 	n, err := a.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		a.x.fail()
+	if err == nil || err == io.EOF {
+		return n, err
 	}
+	if s := a.x.stay; s != nil && s.cut.Load() {
+		if s.events {
+			return n, io.EOF
+		}
+		return n, err
+	}
+	a.x.fail()
 	return n, err
 }
 

@@ -142,7 +142,7 @@ func TestConnectIsRefused(t *testing.T) {
 }
 
 func TestADoorWithoutATableAnswers503(t *testing.T) {
-	d, err := openDoor(newLane(), freeAddr(t), &buffers{}, Options{}.filled().Log)
+	d, err := openDoor(newLane(), freeAddr(t), house{buffers: &buffers{}, limits: defaultLimits(), log: Options{}.filled().Log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package proxy
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // lane is a route in force: its table, the addresses it has and had, and its
 // door. The registry's lock guards all but the table.
@@ -9,6 +12,8 @@ type lane struct {
 	table    atomic.Pointer[table]
 	backends map[string]*backend
 	door     *door // nil: Listen could not be opened yet
+	stays    stays
+	bell     bell // rings at every failure and every change of the table
 }
 
 func newLane() *lane { return &lane{backends: map[string]*backend{}} }
@@ -50,9 +55,35 @@ func (l *lane) enforce(r route) {
 	l.route = r
 	l.table.Store(next)
 	for _, b := range l.backends {
-		b.role.Store(int32(roles[b]))
+		was := role(b.role.Swap(int32(roles[b])))
 		if roles[b] != roleUp {
 			b.transport.CloseIdleConnections()
+		}
+		switch {
+		case roles[b] != roleAway:
+			b.enter()
+		case was != roleAway:
+			b.leave()
+		}
+	}
+	l.bell.ring()
+}
+
+// expire gives the tunnels and streams to addresses that left the table no more
+// than this time.
+func (l *lane) expire(in time.Duration) {
+	for _, b := range l.backends {
+		if role(b.role.Load()) == roleAway {
+			b.expire(in, &l.stays)
+		}
+	}
+}
+
+// rest stops what waits for the end of a drain.
+func (l *lane) rest() {
+	for _, b := range l.backends {
+		if b.drain != nil {
+			b.drain.Stop()
 		}
 	}
 }

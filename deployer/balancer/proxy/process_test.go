@@ -217,7 +217,7 @@ func TestADamagedRecordHidesNoOtherAndIsKeptUntilItsRouteIsSetAnew(t *testing.T)
 	if got, err := post(fresh(t), "http://"+good.Listen, "x"); err != nil || got != a.addr {
 		t.Errorf("the good route answered %q, %v", got, err)
 	}
-	if err := newClient(p.socket).put(t.Context(), route{Name: "web/production", Listen: freeAddr(t), Up: []string{a.addr}}); err != nil {
+	if err := newClient(p.socket).put(t.Context(), order{route: route{Name: "web/production", Listen: freeAddr(t), Up: []string{a.addr}}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, damaged, err := stateFile(state).load(); err != nil || len(damaged) != 1 {

@@ -19,38 +19,68 @@ import (
 // registry is every route of this process. Changes come one at a time: checked,
 // opened, on disk, in force, in this order.
 type registry struct {
-	log     *slog.Logger
-	file    stateFile
-	drain   time.Duration
-	buffers *buffers
-	doors   sync.WaitGroup // accept loops, and doors that are draining
+	log   *slog.Logger
+	file  stateFile
+	drain time.Duration
+	house house
+	doors sync.WaitGroup  // accept loops, and doors that are draining
+	calm  context.Context // ends when the process is to end soon
+	hurry context.CancelFunc
+	gone  chan struct{} // closed when a successor has taken over
 
 	mu      sync.Mutex
+	phase   phase
 	lanes   map[string]*lane
 	turns   map[string]uint64 // the turn of each route
 	damaged []damagedRecord
-	ended   bool
+	elders  elders
 }
+
+// phase is how far a process is from its end.
+type phase int
+
+const (
+	serving phase = iota
+	frozen        // a successor is taking over: nothing changes until it has, or has not
+	retired       // a successor has taken over: only those are served who are still connected
+	ending        // nobody takes over
+)
 
 // restoreRegistry brings the routes of the state file into force. An address
 // that cannot be opened does not keep the others closed; reopen tries it again.
-func restoreRegistry(file stateFile, drain time.Duration, logger *slog.Logger) (*registry, error) {
+// What a predecessor left is taken over.
+func restoreRegistry(o Options, from legacy) (*registry, error) {
+	file := stateFile(o.StateFile)
 	routes, damaged, err := file.load()
 	if err != nil {
 		return nil, err
 	}
-	g := &registry{log: logger, file: file, drain: drain, buffers: &buffers{}, damaged: damaged,
-		lanes: map[string]*lane{}, turns: map[string]uint64{}}
-	for _, d := range damaged {
-		logger.Error("a record of the state file cannot be trusted: its route is not served until it is deployed again", "route", d.name, "error", d.why)
+	if err := from.check(routes); err != nil {
+		return nil, err
 	}
+	g := &registry{
+		log: o.Log, file: file, drain: o.Drain, damaged: damaged, gone: make(chan struct{}),
+		house: house{buffers: &buffers{}, limits: o.limits, log: o.Log},
+		lanes: map[string]*lane{}, turns: from.turns(), elders: from.elders(),
+	}
+	g.calm, g.hurry = context.WithCancel(context.Background())
+	tellDamaged(o.Log, damaged)
 	for _, r := range routes {
 		l := newLane()
 		l.enforce(r)
 		g.lanes[r.Name] = l
+		if given := from.doors[r.Name]; given != nil {
+			g.admit(l, newDoor(l, given, g.house))
+		}
 	}
 	g.reopen()
 	return g, nil
+}
+
+func tellDamaged(logger *slog.Logger, damaged []damagedRecord) {
+	for _, d := range damaged {
+		logger.Error("a record of the state file cannot be trusted: its route is not served until it is deployed again", "route", d.name, "error", d.why)
+	}
 }
 
 // reopen opens every address that is not open, and reports whether all are.
@@ -63,7 +93,7 @@ func (g *registry) reopen() bool {
 		if l.door != nil {
 			continue
 		}
-		d, err := openDoor(l, l.route.Listen, g.buffers, g.log)
+		d, err := openDoor(l, l.route.Listen, g.house)
 		if err != nil {
 			g.log.Error("a route is not served", "route", name, "error", err)
 			all = false
@@ -88,26 +118,39 @@ func (g *registry) turn(name string) (turn, error) {
 
 // put brings a route into force; durable when it returns. After an error what
 // was in force before is in force. deploy.CodeUnavailable when its turn is over.
-func (g *registry) put(r route, t turn) (status, error) {
-	r = r.normal()
-	if err := r.check(); err != nil {
+func (g *registry) put(o order) (status, error) {
+	o.route = o.normal()
+	if err := o.check(); err != nil {
 		return status{}, err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err := g.allow(r, t); err != nil {
+	if err := g.allow(o); err != nil {
 		return status{}, err
 	}
-	l, known := g.lanes[r.Name]
+	if err := g.elders.put(o); err != nil {
+		return status{}, err
+	}
+	l, known := g.lanes[o.Name]
 	if !known {
 		l = newLane()
 	}
-	if l.route.same(r) && l.door != nil {
-		return l.status(), nil
+	if !l.route.same(o.route) || l.door == nil {
+		if err := g.enforce(l, o.route); err != nil {
+			return status{}, err
+		}
 	}
+	if o.drain != nil {
+		l.expire(*o.drain)
+	}
+	return g.status(l)
+}
+
+// enforce opens, saves and puts in force, in this order.
+func (g *registry) enforce(l *lane, r route) error {
 	d, err := g.doorFor(l, r.Listen)
 	if err != nil {
-		return status{}, err
+		return err
 	}
 	if r.Generation = l.route.Generation; !l.route.same(r) {
 		r.Generation++
@@ -116,13 +159,13 @@ func (g *registry) put(r route, t turn) (status, error) {
 		if d != l.door {
 			d.abandon()
 		}
-		return status{}, err
+		return err
 	}
 	g.lanes[r.Name] = l
 	l.enforce(r)
 	g.admit(l, d)
 	g.log.Info("route in force", "route", r.Name, "listen", r.Listen, "up", r.Up, "spare", r.Spare, "generation", r.Generation)
-	return l.status(), nil
+	return nil
 }
 
 // remove takes a route out of force and closes its address.
@@ -133,7 +176,7 @@ func (g *registry) remove(name string) error {
 	if !ok {
 		return unknownRoute(name)
 	}
-	if g.ended {
+	if g.phase != serving {
 		return errEnding()
 	}
 	rest := slices.DeleteFunc(g.routes(), func(r route) bool { return r.Name == name })
@@ -153,31 +196,51 @@ func (g *registry) get(name string) (status, error) {
 	if !ok {
 		return status{}, unknownRoute(name)
 	}
-	return l.status(), nil
+	return g.status(l)
 }
 
-func (g *registry) list() []status {
+func (g *registry) list() ([]status, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	all := make([]status, 0, len(g.lanes))
 	for _, name := range slices.Sorted(maps.Keys(g.lanes)) {
-		all = append(all, g.lanes[name].status())
+		s, err := g.status(g.lanes[name])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
 	}
-	return all
+	return all, nil
+}
+
+// status tells of a lane here and at the elders.
+func (g *registry) status(l *lane) (status, error) {
+	s := l.status()
+	return s, g.elders.add(s)
 }
 
 // close shuts every door for new connections and refuses further changes.
 func (g *registry) close() {
+	g.hurry()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.ended = true
+	g.phase = ending
 	for _, l := range g.lanes {
 		g.admit(l, nil)
 	}
+	g.elders.end()
 }
 
-// wait returns when every door has drained, after the drain time at the latest.
-func (g *registry) wait() { g.doors.Wait() }
+// wait returns when every door has drained: after a bounded time, or after the
+// drain time once the process is to end.
+func (g *registry) wait() {
+	g.doors.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, l := range g.lanes {
+		l.rest()
+	}
+}
 
 // admit makes d the lane's door; the one that it replaces drains on its own.
 func (g *registry) admit(l *lane, d *door) {
@@ -191,11 +254,7 @@ func (g *registry) admit(l *lane, d *door) {
 	}
 	if old != nil {
 		old.shut()
-		g.doors.Go(func() {
-			limit, cancel := context.WithTimeout(context.Background(), g.drain)
-			defer cancel()
-			old.drain(limit)
-		})
+		g.doors.Go(func() { old.fade(g.calm, g.drain) })
 	}
 }
 
@@ -204,7 +263,7 @@ func (g *registry) doorFor(l *lane, addr string) (*door, error) {
 	if l.door != nil && l.route.Listen == addr {
 		return l.door, nil
 	}
-	d, err := openDoor(l, addr, g.buffers, g.log)
+	d, err := openDoor(l, addr, g.house)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if owner := g.samePort(addr); owner != "" {
 			return nil, addressTaken(addr, owner)
@@ -214,17 +273,17 @@ func (g *registry) doorFor(l *lane, addr string) (*door, error) {
 }
 
 // allow says whether the route may be set at all.
-func (g *registry) allow(r route, t turn) error {
-	if g.ended {
+func (g *registry) allow(o order) error {
+	if g.phase != serving {
 		return errEnding()
 	}
-	if t.Turn != g.turns[r.Name] {
-		return &deploy.Error{Code: deploy.CodeUnavailable, Op: "route", Subject: r.Name,
+	if o.turn != g.turns[o.Name] {
+		return &deploy.Error{Code: deploy.CodeUnavailable, Op: "route", Subject: o.Name,
 			Message: "the route was asked for anew meanwhile, so this request was not carried out: look at what is in force and ask again"}
 	}
 	for name, l := range g.lanes {
-		if name != r.Name && l.route.Listen == r.Listen {
-			return addressTaken(r.Listen, name)
+		if name != o.Name && l.route.Listen == o.Listen {
+			return addressTaken(o.Listen, name)
 		}
 	}
 	return nil

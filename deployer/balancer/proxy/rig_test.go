@@ -24,23 +24,43 @@ import (
 
 var shop = deploy.Target{App: "shop", Env: "production"}
 
-// TestMain is also the proxy process of the tests that kill it.
+// TestMain is also the proxy process of the tests that kill and replace it.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == "proxy" {
-		os.Exit(proxyProcess(os.Args[2], os.Args[3]))
+	if len(os.Args) >= 4 && os.Args[1] == "proxy" {
+		os.Exit(proxyProcess(os.Args[2], os.Args[3], os.Args[4:]))
 	}
 	os.Exit(m.Run())
 }
 
-func proxyProcess(socket, state string) int {
+// proxyProcess is `ipublish proxy` with the words of a test: replace, guarded,
+// or the version that it is to have.
+func proxyProcess(socket, state string, words []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
 	logger := slog.New(slog.NewTextHandler(os.Stdout, nil))
-	if err := Serve(ctx, Options{Socket: socket, StateFile: state, Log: logger}); err != nil {
+	o := Options{Socket: socket, StateFile: state, Log: logger, Hangups: hangups, Successor: command(socket, state, "replace")}
+	for _, w := range words {
+		switch w {
+		case "replace":
+			o.Replace = true
+		case "guarded":
+			o.Guarded = true
+		default:
+			o.version = w
+		}
+	}
+	if err := Serve(ctx, o); err != nil {
 		logger.Error("proxy ended", "error", err)
 		return 1
 	}
 	return 0
+}
+
+// command starts a proxy as a process of its own.
+func command(socket, state string, words ...string) []string {
+	return append([]string{os.Args[0], "proxy", socket, state}, words...)
 }
 
 // served is a proxy that runs within the test.
@@ -62,13 +82,15 @@ func serveProxyWith(t *testing.T, o Options) *served {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	p := &served{t: t, socket: o.Socket, state: o.StateFile, listen: freeAddr(t), stop: stop, ended: make(chan error, 1)}
+	ready := make(chan struct{})
+	o.Ready = func() { close(ready) }
 	go func() { p.ended <- Serve(ctx, o) }()
-	t.Cleanup(p.end)
-	c := newClient(o.Socket)
-	eventually(t, "the proxy answers on its socket", func() bool {
-		_, err := c.ping(ctx)
-		return err == nil
-	})
+	select {
+	case <-ready:
+		t.Cleanup(p.end)
+	case err := <-p.ended:
+		t.Fatalf("Serve: %v", err)
+	}
 	return p
 }
 

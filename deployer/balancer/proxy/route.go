@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"time"
 
 	"ipublish/deploy"
 )
@@ -30,10 +31,40 @@ type status struct {
 	Addresses map[string]addressStatus `json:"addresses"` // every address that the route ever had since the proxy's start
 }
 
-// addressStatus is what happened at one address since the proxy's start.
+// addressStatus is what happened at one address since the proxy's start; a
+// successor goes on counting where its predecessor ended.
 type addressStatus struct {
 	InFlight int `json:"in_flight"`
 	deploy.Counter
+	Refused uint64 `json:"refused,omitempty"` // connects: such a request went on to another address, if there was one
+	Cut     cut    `json:"cut,omitzero"`
+}
+
+// cut is what a drain closed in the end.
+type cut struct {
+	Tunnels int             `json:"tunnels,omitempty"` // WebSockets
+	Streams int             `json:"streams,omitempty"` // answers of which nobody said how long they are
+	After   deploy.Duration `json:"after,omitempty"`   // they had this long since the address left the table
+}
+
+// plus adds what another process of the same proxy saw.
+func (a addressStatus) plus(b addressStatus) addressStatus {
+	a.InFlight += b.InFlight
+	a.Requests += b.Requests
+	a.Failures += b.Failures
+	a.Errors5 += b.Errors5
+	a.Refused += b.Refused
+	a.Cut.Tunnels += b.Cut.Tunnels
+	a.Cut.Streams += b.Cut.Streams
+	a.Cut.After = max(a.Cut.After, b.Cut.After)
+	return a
+}
+
+// order is a route to be put in force.
+type order struct {
+	route
+	turn  uint64
+	drain *time.Duration // for tunnels and streams to addresses that left; nil: for ever
 }
 
 // normal returns the route with sorted addresses, each once.

@@ -6,20 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"time"
 
 	"ipublish/deploy"
 )
 
-const (
-	// DefaultDrain is how long requests in flight may take at the process's end.
-	DefaultDrain = 30 * time.Second
-
-	reopenInterval = time.Second
-	controlTimeout = 10 * time.Second
-)
+// DefaultDrain is how long requests in flight may take at the process's end.
+const DefaultDrain = 30 * time.Second
 
 // Options say where a proxy process is found and where it remembers.
 type Options struct {
@@ -27,37 +21,46 @@ type Options struct {
 	StateFile string        // its folder is made if it is absent
 	Log       *slog.Logger  // nil: silent
 	Drain     time.Duration // for requests in flight at the end; 0: DefaultDrain
+
+	// Replace: where another proxy has the socket, this one takes over from it.
+	Replace bool
+	// Successor is the command, with Replace, that takes over from this process
+	// when it is asked to succeed itself; empty: it refuses.
+	Successor []string
+	// Guarded: a service manager follows this process. Only a successor that it
+	// started itself may take over.
+	Guarded bool
+	// Hangups: at each of them the process has itself succeeded.
+	Hangups <-chan os.Signal
+	// Ready is called when the proxy serves, Succeeded with the process that took
+	// over from it; nil: nobody is told.
+	Ready     func()
+	Succeeded func(pid int)
+
+	limits  limits
+	version string
 }
 
 // Serve runs the proxy until ctx ends, then lets running requests end for at
 // most o.Drain and returns nil. As soon as it drains, its listen addresses, its
 // socket and its state are free for a successor.
 //
+// A proxy that is started with o.Replace takes over from the one that runs, and
+// no connection is refused or cut by it. That one answers those who are connected
+// until they have gone, which every answer asks them to: tunnels and streams for
+// o.Drain, all else for some minutes at most. It follows the changes of its
+// routes, leaves its counts, and its Serve returns nil.
+//
 // deploy.CodeRefused when another proxy has the socket or the state file,
 // deploy.CodeDamaged when the state file is there and cannot be read,
 // deploy.CodeFailed when the socket cannot be opened.
 func Serve(ctx context.Context, o Options) error {
 	o = o.filled()
-	held, err := claim(o)
+	p, err := open(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer held.release()
-	g, err := restoreRegistry(stateFile(o.StateFile), o.Drain, o.Log)
-	if err != nil {
-		return err
-	}
-	listener, err := listenControl(o.Socket)
-	if err == nil {
-		o.Log.Info("proxy serves", "socket", o.Socket, "state", o.StateFile, "routes", len(g.list()))
-		err = runControl(ctx, g, listener)
-		_ = os.Remove(o.Socket) // a stale one is replaced
-	}
-	g.close()
-	held.release()
-	o.Log.Info("proxy ends: requests in flight may end", "limit", o.Drain)
-	g.wait()
-	return err
+	return p.run(ctx)
 }
 
 func (o Options) filled() Options {
@@ -67,44 +70,59 @@ func (o Options) filled() Options {
 	if o.Drain == 0 {
 		o.Drain = DefaultDrain
 	}
+	if o.limits == (limits{}) {
+		o.limits = defaultLimits()
+	}
+	if o.version == "" {
+		o.version = binaryVersion()
+	}
+	if o.Ready == nil {
+		o.Ready = func() {}
+	}
+	if o.Succeeded == nil {
+		o.Succeeded = func(int) {}
+	}
 	return o
 }
 
-// runControl answers on the control socket until ctx ends, and meanwhile tries
-// again to open what could not be opened.
-func runControl(ctx context.Context, g *registry, listener net.Listener) error {
-	server := &http.Server{Handler: control(g), ReadHeaderTimeout: controlTimeout}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	retry := time.NewTicker(reopenInterval)
-	defer retry.Stop()
-	open := false
-	for {
-		select {
-		case <-ctx.Done():
-			stopControl(server)
-			<-ended
-			return nil
-		case err := <-ended:
-			return &deploy.Error{Code: deploy.CodeFailed, Op: "serve control socket", Err: err}
-		case <-retry.C:
-			open = open || g.reopen()
-		}
+// open starts from the state file, or takes over.
+func open(ctx context.Context, o Options) (*process, error) {
+	held, err := claim(o)
+	switch {
+	case err == nil:
+		return start(o, held)
+	case !o.Replace || !errors.Is(err, errTaken):
+		return nil, err
 	}
+	p, err := takeOver(ctx, o)
+	if deploy.CodeOf(err) != deploy.CodeUnavailable {
+		return p, err
+	}
+	if held, err = claim(o); err != nil { // it may have ended just now
+		return nil, err
+	}
+	return start(o, held)
 }
 
-// stopControl lets a change that is being made be answered.
-func stopControl(server *http.Server) {
-	limit, cancel := context.WithTimeout(context.Background(), controlTimeout)
-	defer cancel()
-	if server.Shutdown(limit) != nil {
-		_ = server.Close() // the process ends anyway
+func start(o Options, held *claimed) (*process, error) {
+	g, err := restoreRegistry(o, legacy{})
+	if err != nil {
+		held.release()
+		return nil, err
 	}
+	listener, err := listenControl(o.Socket)
+	if err != nil {
+		g.close()
+		g.wait()
+		held.release()
+		return nil, err
+	}
+	return &process{o: o, registry: g, held: held, listener: listener}, nil
 }
 
 // listenControl opens the socket with mode 0600 from its first moment, in the
 // place of a stale one. The caller holds the claim.
-func listenControl(path string) (net.Listener, error) {
+func listenControl(path string) (*net.UnixListener, error) {
 	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
 	listener, err := listenUnix(tmp)
 	if err != nil {
@@ -116,7 +134,7 @@ func listenControl(path string) (net.Listener, error) {
 	return listener, nil
 }
 
-func listenUnix(path string) (net.Listener, error) {
+func listenUnix(path string) (*net.UnixListener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}

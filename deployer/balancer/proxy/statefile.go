@@ -54,7 +54,7 @@ func (f stateFile) load() ([]route, []damagedRecord, error) {
 		return nil, nil, f.damaged(err)
 	}
 	if form.Version != stateVersion {
-		return nil, nil, f.damaged(fmt.Errorf("version %d is not %d", form.Version, stateVersion))
+		return nil, nil, f.foreign(form.Version)
 	}
 	routes, damaged := sift(form.Routes)
 	if len(routes) == 0 && len(damaged) > 0 {
@@ -149,6 +149,12 @@ func (f stateFile) damaged(err error) error {
 	return &deploy.Error{Code: deploy.CodeDamaged, Op: "read proxy state", Subject: string(f), Err: err,
 		Message: fmt.Sprintf("the proxy's state %s cannot be read, and without it nobody would be answered: "+
 			"restore the file from a backup, or move it away and deploy again", string(f))}
+}
+
+func (f stateFile) foreign(version int) error {
+	return &deploy.Error{Code: deploy.CodeDamaged, Op: "read proxy state", Subject: string(f),
+		Message: fmt.Sprintf("the proxy's state %s has version %d and this program reads version %d, and without it nobody would be answered: "+
+			"start the ipublish that wrote the file, or move it away and deploy again", string(f), version, stateVersion)}
 }
 
 func (f stateFile) unwritten(err error) error {

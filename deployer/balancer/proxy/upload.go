@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync/atomic"
 )
 
@@ -18,10 +19,12 @@ var errUsed = errors.New("the connection broke after the request's body was used
 // upload is the request's body on its way to a backend: held when it is short,
 // else streamed.
 type upload struct {
-	io.ReadCloser             // as the client sends it; nil: there is none
-	held          []byte      // all of it; nil: streamed
+	io.ReadCloser        // as the client sends it; nil: there is none
+	held          []byte // all of it; nil: streamed
+	pace          pace
 	read          atomic.Bool // something was asked of the stream
 	broken        atomic.Bool // the client ended it early
+	late          atomic.Bool // the client did not go on with it
 }
 
 // mayHold reports whether the request's body is short, and its client is not
@@ -32,21 +35,31 @@ func mayHold(r *http.Request) bool {
 
 // take makes the request's body the upload's. It blocks until a short one has
 // arrived; its error is the client's doing.
-func (u *upload) take(out *http.Request) error {
+func (u *upload) take(out *http.Request, p pacer) error {
 	if out.Body == nil {
 		return nil
 	}
 	u.ReadCloser = out.Body
+	u.pace.pacer = p
 	if !mayHold(out) {
 		return nil
 	}
 	held := make([]byte, out.ContentLength)
-	if _, err := io.ReadFull(out.Body, held); err != nil {
-		u.broken.Store(true)
-		return err
+	u.pace.begin()
+	_, err := io.ReadFull(out.Body, held)
+	if err != nil {
+		return u.fail(err)
 	}
+	u.pace.whole()
 	u.held = held
 	return nil
+}
+
+// fail notes that the body did not come whole, which is the client's doing.
+func (u *upload) fail(err error) error {
+	u.broken.Store(true)
+	u.late.Store(errors.Is(err, os.ErrDeadlineExceeded))
+	return err
 }
 
 // attach gives the body to one attempt. The transport may open it again for
@@ -71,15 +84,23 @@ func (u *upload) open() (io.ReadCloser, error) {
 	return u, nil
 }
 
+// unfinished reports whether the client has still to send some of it.
+func (u *upload) unfinished() bool { return u.ReadCloser != nil && !u.pace.complete() }
+
 // unused reports whether the whole body can still be sent.
 func (u *upload) unused() bool { return u.held != nil || !u.read.Load() }
 
 // Read reads what the client sends.
 func (u *upload) Read(p []byte) (int, error) {
 	u.read.Store(true)
+	u.pace.begin()
 	n, err := u.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		u.broken.Store(true)
+	switch err {
+	case nil:
+	case io.EOF:
+		u.pace.whole()
+	default:
+		err = u.fail(err)
 	}
 	return n, err
 }

@@ -1,0 +1,28 @@
+package proxy
+
+import "sync"
+
+// bell wakes whoever listens. Ringing costs next to nothing while nobody does.
+type bell struct {
+	mu   sync.Mutex
+	next chan struct{} // closed by the next ring; nil: nobody listens
+}
+
+// listen returns a channel that the next ring closes.
+func (b *bell) listen() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next == nil {
+		b.next = make(chan struct{})
+	}
+	return b.next
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next != nil {
+		close(b.next)
+		b.next = nil
+	}
+}

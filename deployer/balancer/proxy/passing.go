@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"maps"
+	"net"
+
+	"ipublish/deploy"
+)
+
+// freeze keeps everything as it is while a successor takes over. From here on
+// the answers about routes are the successor's to give, or wait for the thaw.
+// deploy.CodeRefused when another one is taking over, deploy.CodeUnavailable
+// when this process is ending.
+func (g *registry) freeze() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch g.phase {
+	case serving:
+		g.phase = frozen
+		return nil
+	case frozen:
+		return &deploy.Error{Code: deploy.CodeRefused, Op: "take over", Message: "another proxy is taking over: see what became of it, then try again"}
+	}
+	return errEnding()
+}
+
+// thaw goes on after a successor that did not take over.
+func (g *registry) thaw() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.phase == frozen {
+		g.phase = serving
+	}
+}
+
+// retire leaves everything but the clients that are connected to the successor.
+func (g *registry) retire() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.phase = retired
+	g.elders = elders{}
+	for _, l := range g.lanes {
+		g.admit(l, nil)
+	}
+	close(g.gone)
+}
+
+// forsake lets go of the elders: another process has them.
+func (g *registry) forsake() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.elders = elders{}
+}
+
+// moved reports whether another process may already know better.
+func (g *registry) moved() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.phase == frozen || g.phase == retired
+}
+
+// follow puts the successor's table in force for the clients that are still
+// connected here. A route that came later has none.
+func (g *registry) follow(o order) (status, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l, ok := g.lanes[o.Name]
+	if !ok {
+		return status{}, unknownRoute(o.Name)
+	}
+	l.enforce(o.normal())
+	if o.drain != nil {
+		l.expire(*o.drain)
+	}
+	return l.status(), nil
+}
+
+// own tells of a route in this process only.
+func (g *registry) own(name string) (status, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l, ok := g.lanes[name]
+	if !ok {
+		return status{}, unknownRoute(name)
+	}
+	return l.status(), nil
+}
+
+// will is what a successor needs besides the state file, and the doors to give it.
+func (g *registry) will() (will, map[string]net.Listener) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	w := will{Form: willForm, Routes: g.routes(), Turns: maps.Clone(g.turns), Past: g.elders.past, Elders: g.elders.living}
+	doors := map[string]net.Listener{}
+	for name, l := range g.lanes {
+		if l.door != nil {
+			doors[name] = l.door.listener
+		}
+	}
+	return w, doors
+}
+
+// estate is what this process counted, for its successor.
+func (g *registry) estate() estate {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := estate{Counts: map[string]counts{}}
+	for name, l := range g.lanes {
+		e.Counts[name] = l.status().Addresses
+	}
+	return e
+}
+
+// inherit takes what an elder counted until its end.
+func (g *registry) inherit(e estate) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.phase != serving {
+		return errEnding()
+	}
+	g.elders.bury(e)
+	return nil
+}
