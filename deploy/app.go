@@ -219,7 +219,9 @@ type Verify struct {
 	URL         string   `json:"url"`
 	Connect     string   `json:"connect,omitempty"` // host:port dialled instead of the URL's
 	Interval    Duration `json:"interval"`
-	MaxFailures int      `json:"max_failures"`
+	MaxFailures int      `json:"max_failures"`          // confirmed ones, beyond what was usual before the change
+	Body        string   `json:"body,omitempty"`        // is sent with the request
+	ExpectBody  string   `json:"expect_body,omitempty"` // regular expression that a good answer matches
 	Health               // method, headers, status, timeout; Path is taken from URL
 }
 

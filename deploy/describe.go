@@ -316,11 +316,11 @@ func traffic(s State, r Report) []string {
 		return nil
 	case s.Plan.aboutHosts():
 		if r.Measured != "" {
-			return []string{r.Silence()}
+			return r.Lines()
 		}
 		return nil
 	case Moved(s):
-		return []string{r.Silence()}
+		return r.Lines()
 	case s.Plan.Rolls():
 		return []string{"the new release never had traffic"}
 	case s.Request.Want != WantRetire && s.Request.Want != WantAccept && s.Request.Want != WantAdopt:

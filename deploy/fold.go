@@ -26,6 +26,7 @@ func (s State) Apply(ev Event) State {
 		return s.past(ev).broken(ev, why)
 	}
 	s = s.past(ev)
+	s.Watched = s.Watched.with(orEmpty(ev.Evidence).Watch)
 	s.apply(ev)
 	s.Phase = s.phase()
 	return s
@@ -105,6 +106,8 @@ func (s State) illegalLater(ev Event) string {
 		return unless(!queued && ev.Err != nil, "a claimed deploy is held for a reason")
 	case KindEnded:
 		return unless(endingKnown(ev.Ending), "the ending is unknown")
+	case KindWatched:
+		return unless(!queued && ev.Evidence != nil, "only a claimed deploy is watched, and something was seen")
 	case KindNoted:
 		return ""
 	}
@@ -214,13 +217,13 @@ func (s *State) applyOutcome(ev Event) {
 		o.Attempts++
 		s.Open = true
 	case KindDone:
-		o.Done, o.Ended, o.After = true, ev.At, orEmpty(ev.Evidence)
+		o.Done, o.Ended, o.After = true, ev.At, orEmpty(ev.Evidence).unwatched()
 		if o.After.Release != nil {
 			s.Built = o.After.Release
 		}
 		s.Next, s.Open, s.Note = s.Next+1, false, ""
 	case KindFailed:
-		o.Failed, o.Ended, o.After = true, ev.At, orEmpty(ev.Evidence)
+		o.Failed, o.Ended, o.After = true, ev.At, orEmpty(ev.Evidence).unwatched()
 		s.Open = false
 		s.Trouble = ev.Err
 		s.blame(ev.Err)
@@ -296,6 +299,12 @@ func orEmpty(e *Evidence) Evidence {
 		return Evidence{}
 	}
 	return *e
+}
+
+// unwatched leaves out what State.Watched sums up.
+func (e Evidence) unwatched() Evidence {
+	e.Watch = nil
+	return e
 }
 
 func (s State) phase() Phase {

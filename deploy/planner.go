@@ -249,7 +249,7 @@ func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) (Plan, error)
 	if err := p.vacant(plan.Slot, rel); err != nil {
 		return Plan{}, err
 	}
-	if p.env.Verify != nil && plan.OldSlot != "" && p.st.Request.Force == "" {
+	if plan.OldSlot != "" && p.asksFront() {
 		plan.Steps = append(plan.Steps, p.step(OpFront, 30*time.Second))
 	}
 	if p.adopting != "" {
@@ -281,6 +281,12 @@ func (p planning) blueGreen(rel Release, obtain func(Plan) []Step) (Plan, error)
 	plan.Baked = len(plan.Steps) - 1
 	plan.Steps = append(plan.Steps, p.cleanUp(plan)...)
 	return plan, nil
+}
+
+// asksFront reports whether the front door has to answer before anything is
+// changed. A rollback does not ask: what is live may be the very trouble.
+func (p planning) asksFront() bool {
+	return p.env.Verify != nil && p.st.Request.Force == "" && p.st.Request.Want != WantRollback
 }
 
 // obtain fetches, builds and stages the release.

@@ -2,6 +2,10 @@ package deploy
 
 import (
 	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,6 +18,9 @@ func Conclude(s State, live Live, ending Ending, now time.Time) Report {
 	r.measure(s)
 	if s.Plan == nil {
 		return r
+	}
+	if r.Watched = s.Watched.silence(); r.Watched != nil {
+		r.Watched.TwoVersions = Duration(twoVersions(s, now))
 	}
 	r.Notes = append(r.Notes, s.Plan.Notes...)
 	r.Notes = append(r.Notes, drainNotes(s)...)
@@ -123,9 +130,9 @@ func (r *Report) measure(s State) {
 	if probes := probeSum(s); probes.Requests > 0 {
 		by = append(by, "verify")
 		if first == nil { // else the probes are among the requests that the proxy counted
-			r.Requests += uint64(probes.Requests)
+			r.Requests += probes.Requests
 		}
-		r.Failures += uint64(probes.Failures)
+		r.Failures += probes.Failures
 	}
 	r.Measured = strings.Join(by, " and ")
 }
@@ -159,16 +166,53 @@ func (r *Report) addCounters(from, to map[string]Counter) {
 	}
 }
 
-func probeSum(s State) Probe {
-	var sum Probe
+// probeSum adds the probes of steps to those of the watch.
+func probeSum(s State) Tally {
+	sum := s.Watched.probed()
 	for _, e := range evidences(s) {
 		if e.Probe != nil {
-			sum.Requests += e.Probe.Requests
-			sum.Failures += e.Probe.Failures
-			sum.Slowest = max(sum.Slowest, e.Probe.Slowest)
+			sum.Requests += uint64(e.Probe.Requests)
+			sum.Failures += uint64(e.Probe.Failures)
 		}
 	}
 	return sum
+}
+
+// twoVersions is for how long the old and the new release both answered users:
+// from the first host or switch to the last. Nothing of it where traffic never moved.
+func twoVersions(s State, now time.Time) time.Duration {
+	if !Moved(s) || s.Plan.Old.IsZero() || s.Plan.Old.Key() == s.Plan.Release.Key() {
+		return 0
+	}
+	var from, to time.Time
+	for _, list := range []struct {
+		plan     *Plan
+		outcomes Outcomes
+	}{{s.Plan, s.Outcomes}, {s.Undo, s.UndoOutcomes}} {
+		for i, o := range list.outcomes.All() {
+			switch op := list.plan.Steps[i].Op; {
+			case o.Attempts == 0:
+			case op == OpRoute || op == OpIn:
+				if from.IsZero() {
+					from = o.Started
+				}
+				to = later(to, o.Ended)
+			case op == OpDrain && !from.IsZero():
+				to = later(to, o.Ended)
+			}
+		}
+	}
+	if to.IsZero() {
+		to = now
+	}
+	return to.Sub(from)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // evidences gives every record of the deploy in the order in which it was made.
@@ -192,6 +236,53 @@ func (r Report) Silence() string {
 		line += fmt.Sprintf(", %s answered 5xx by the app", thousands(r.Errors5))
 	}
 	return line
+}
+
+// Lines gives the report's lines about what users could have noticed, the
+// first of them Silence.
+func (r Report) Lines() []string {
+	lines := []string{r.Silence()}
+	w := r.Watched
+	if w == nil {
+		return lines
+	}
+	if parts := w.Parts(); len(parts) > 0 {
+		lines = append(lines, fmt.Sprintf("p50/p99 in ms: %s before, %s during, %s after; two versions for %s",
+			parts[Before].text(), parts[During].text(), parts[After].text(), w.TwoVersions.D().Round(100*time.Millisecond)))
+	}
+	if len(w.Kinds) > 0 {
+		lines = append(lines, fmt.Sprintf("probes that failed: %s", kindsText(w.Kinds)))
+	}
+	for _, g := range w.Gaps[:min(len(w.Gaps), gapLines)] {
+		lines = append(lines, fmt.Sprintf("nobody watched for %s from %s on, because the bot was away", g.To.Sub(g.From).Round(100*time.Millisecond), g.From.UTC().Format("15:04:05 UTC")))
+	}
+	if more := len(w.Gaps) - gapLines; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more times", more))
+	}
+	return lines
+}
+
+// gapLines is how many gaps a message tells one by one.
+const gapLines = 3
+
+// text gives p50/p99 in milliseconds; a dash where nothing was asked.
+func (q Quantiles) text() string {
+	if q.Requests == 0 {
+		return "–"
+	}
+	ms := func(d Duration) string {
+		return strconv.FormatFloat(math.Round(float64(d.D().Microseconds())/100)/10, 'f', -1, 64)
+	}
+	return ms(q.P50) + "/" + ms(q.P99)
+}
+
+// kindsText gives "refused 3, timeout 1".
+func kindsText(kinds map[string]uint64) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(kinds)) {
+		out = append(out, fmt.Sprintf("%s %d", k, kinds[k]))
+	}
+	return strings.Join(out, ", ")
 }
 
 func thousands(n uint64) string {

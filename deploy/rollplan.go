@@ -40,7 +40,7 @@ func (p planning) rolled(rel Release, obtain func(Plan) []Step) (Plan, error) {
 		return plan, nil
 	}
 	plan.Notes = append(plan.Notes, p.app.Caveats...)
-	if p.env.Verify != nil && c.serving > 0 && p.st.Request.Force == "" {
+	if c.serving > 0 && p.asksFront() {
 		plan.Steps = append(plan.Steps, p.step(OpFront, 30*time.Second))
 	}
 	hosts := hostsOf(c.members)

@@ -61,6 +61,7 @@ type State struct {
 	UndoSkipped []HostFailure `json:"undo_skipped,omitempty"` // … on the way back
 	Abandon     *Actor        `json:"abandon,omitempty"`      // who gave it up
 	Note        string        `json:"note,omitempty"`         // newest progress line
+	Watched     Watched       `json:"watched,omitzero"`       // what users could notice, as far as it is journaled
 
 	Ending Ending    `json:"ending,omitempty"`
 	Report *Report   `json:"report,omitempty"`

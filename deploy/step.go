@@ -153,7 +153,8 @@ type Counter struct {
 	Latency Latencies `json:"latency,omitempty"`
 }
 
-// Probe is the sum of the front door's probes of one step.
+// Probe is the sum of the front door's probes that a step itself made, as its
+// proof; what the watch saw beside it is in Evidence.Watch.
 type Probe struct {
 	Requests int      `json:"requests"`
 	Failures int      `json:"failures"` // each confirmed by an immediate second probe
@@ -169,6 +170,7 @@ type Evidence struct {
 	Release   *Release   `json:"release,omitempty"`  // build: with SHA256, Kind, Name and Size
 	TimedOut  bool       `json:"timedout,omitempty"` // drain: the limit passed with work in flight
 	Note      string     `json:"note,omitempty"`
+	Watch     []Window   `json:"watch,omitempty"` // what was seen since the last record that holds some
 	// Failures are the hosts on which the step went wrong, sorted by host.
 	Failures []HostFailure `json:"failures,omitempty"`
 }
@@ -194,7 +196,7 @@ type Event struct {
 	Request  *Request  `json:"request,omitempty"`  // requested
 	Commit   *Commit   `json:"commit,omitempty"`   // resolved
 	Plan     *Plan     `json:"plan,omitempty"`     // planned, revert_decided
-	Evidence *Evidence `json:"evidence,omitempty"` // started: before; done: after
+	Evidence *Evidence `json:"evidence,omitempty"` // started: before; done: after; watched: Watch
 	Err      *Error    `json:"err,omitempty"`      // failed, revert_decided, stuck, ended
 	Ending   Ending    `json:"ending,omitempty"`   // ended; revert_decided: the ending that the undo leads to
 	Report   *Report   `json:"report,omitempty"`   // ended
@@ -219,6 +221,7 @@ const (
 	KindDone      Kind = "done"          // outcome with its proof
 	KindFailed    Kind = "failed"        // the step failed for good
 	KindNoted     Kind = "noted"         // progress for people; changes nothing
+	KindWatched   Kind = "watched"       // what the watch of users' requests saw; changes nothing
 	KindSkipped   Kind = "hosts_skipped" // Hosts are left as they are: the deploy goes on without them
 	KindCancel    Kind = "cancel_requested"
 	KindPause     Kind = "pause_requested"
@@ -256,6 +259,7 @@ type Report struct {
 	Requests uint64    `json:"requests,omitempty"`  // seen while the deploy changed things
 	Failures uint64    `json:"failures,omitempty"`  // of them without an answer, or cut
 	Errors5  uint64    `json:"errors5xx,omitempty"` // of them answered 5xx by the app itself
+	Watched  *Silence  `json:"silence,omitempty"`   // what users could have noticed, in parts; nil: nobody watched
 	Notes    []string  `json:"notes,omitempty"`
 	Failed   []Release `json:"failed,omitempty"` // releases to mark as failed here
 	Left     []Release `json:"left,omitempty"`   // releases that this deploy took out of traffic by rollback or revert

@@ -3,6 +3,7 @@ package deployer
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -10,19 +11,19 @@ import (
 )
 
 // bake watches the release under real traffic for the step's Hold: its health,
-// its process and the front door. A bad verdict is CodeUnhealthy; when the old
-// release fails as well it is CodeHold, for then the release is not to blame.
+// its process, and what users see of it. A bad verdict is CodeUnhealthy; when the
+// old release fails as well it is CodeHold, for then the release is not to blame.
 func (x *effects) bake(ctx context.Context, s deploy.Step) (deploy.Evidence, error) {
 	rt, err := x.engine.Drivers.Runtime(x.settings.Runtime)
 	if err != nil {
 		return deploy.Evidence{}, err
 	}
-	b := &baking{x: x, runtime: rt, step: s, until: time.Now().Add(s.Hold.D()), scores: map[deploy.HostID]int{}, sum: &deploy.Probe{}}
+	b := &baking{x: x, runtime: rt, step: s, until: time.Now().Add(s.Hold.D()), scores: map[deploy.HostID]int{}}
 	verdict := b.watch(ctx)
 	if ctx.Err() != nil {
 		return deploy.Evidence{}, ctx.Err()
 	}
-	ev := deploy.Evidence{Probe: b.sum}
+	var ev deploy.Evidence
 	if x.settings.Rolling != nil {
 		ev.Note = "" // no balancer of a rolling environment counts requests
 	} else if t, err := x.traffic(ctx, x.routeOf(s)); err == nil {
@@ -34,7 +35,7 @@ func (x *effects) bake(ctx context.Context, s deploy.Step) (deploy.Evidence, err
 		ev.Instances, verdict = b.stillThere(ctx)
 	}
 	if verdict != nil {
-		verdict = x.attribute(ctx, verdict)
+		verdict = x.attribute(ctx, verdict, b.blame.tries())
 	}
 	return ev, verdict
 }
@@ -45,14 +46,17 @@ type baking struct {
 	step    deploy.Step
 	until   time.Time
 	scores  map[deploy.HostID]int // failed checks weigh two, good ones take one off
-	sum     *deploy.Probe
+	blame   *blame                // by what users see
 }
 
 // watch goes on until the bake time is over or there is a verdict.
 func (b *baking) watch(ctx context.Context) error {
-	health, door := time.Now(), time.Now() // when each is due
+	health := time.Now() // when it is due
 	for {
 		now := time.Now()
+		if err := b.judge(ctx); err != nil {
+			return err
+		}
 		if !now.Before(b.until) {
 			return nil
 		}
@@ -62,20 +66,43 @@ func (b *baking) watch(ctx context.Context) error {
 			}
 			health = now.Add(b.x.settings.Health.Interval.D())
 		}
-		due := health
-		if v := b.x.settings.Verify; v != nil {
-			if !now.Before(door) {
-				if err := b.checkDoor(ctx, *v); err != nil {
-					return err
-				}
-				door = now.Add(v.Interval.D())
-			}
-			due = earlier(health, door)
+		rung, err := b.x.drive.lookout.await(ctx, time.Until(earlier(health, b.until)))
+		if rung && err == nil {
+			err = b.gone(ctx)
 		}
-		if !wait(ctx, time.Until(earlier(due, b.until))) {
-			return ctx.Err()
+		if err != nil {
+			return err
 		}
 	}
+}
+
+// judge gives the verdict of users.
+func (b *baking) judge(ctx context.Context) error {
+	if b.blame = b.x.drive.lookout.blames(b.x.settings.Verify, b.addresses()); b.blame == nil {
+		return nil
+	}
+	return b.unhealthy(ctx, b.blame.why)
+}
+
+// addresses are those at which the release gets its traffic.
+func (b *baking) addresses() []string {
+	var out []string
+	for _, t := range b.x.routeOf(b.step).Targets {
+		if t.Up && t.Slot == b.step.Slot {
+			out = append(out, t.Addr)
+		}
+	}
+	return out
+}
+
+// gone is a verdict when the process that passed its check is not there any
+// more. A host that cannot be looked at is judged later.
+func (b *baking) gone(ctx context.Context) error {
+	seen, err := b.x.instances(ctx, b.step)
+	if err != nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return b.x.samePassed(b.step, seen)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -124,15 +151,6 @@ func (b *baking) away(ctx context.Context, id deploy.HostID) bool {
 	return true
 }
 
-// checkDoor probes the front door; more failures than allowed are a verdict.
-func (b *baking) checkDoor(ctx context.Context, v deploy.Verify) error {
-	err := b.x.probeFront(ctx, b.sum)
-	if err == nil || ctx.Err() != nil || b.sum.Failures <= v.MaxFailures {
-		return nil
-	}
-	return b.unhealthy(ctx, fmt.Sprintf("failed %d probes at the front door (%d allowed): %s", b.sum.Failures, v.MaxFailures, deploy.MessageOf(err)))
-}
-
 // stillThere wants the very processes that passed the gate to run at the end.
 func (b *baking) stillThere(ctx context.Context) ([]deploy.Instance, error) {
 	var seen []deploy.Instance
@@ -155,9 +173,9 @@ func (b *baking) unhealthy(ctx context.Context, why string) error {
 	return e
 }
 
-// attribute probes the old release before the new one is blamed: if it fails
-// as well, going back would help nobody.
-func (x *effects) attribute(ctx context.Context, verdict error) error {
+// attribute probes the old release, up to so many times, before the new one is
+// blamed: if it fails as well, going back would help nobody.
+func (x *effects) attribute(ctx context.Context, verdict error, tries int) error {
 	plan := x.drive.st.Plan
 	if x.settings.Rolling != nil {
 		return x.attributeHosts(ctx, verdict)
@@ -168,7 +186,10 @@ func (x *effects) attribute(ctx context.Context, verdict error) error {
 	for _, h := range x.settings.Hosts {
 		host, err := x.host(h.ID)
 		if err == nil {
-			_, err = x.confirmed(ctx, host, plan)
+			err = x.confirmed(ctx, host, plan)
+		}
+		if err == nil && tries > fewTries {
+			err = x.faultless(ctx, host, plan, tries)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -182,12 +203,37 @@ func (x *effects) attribute(ctx context.Context, verdict error) error {
 }
 
 // confirmed probes the old slot, twice before it is called bad.
-func (x *effects) confirmed(ctx context.Context, h Host, plan *deploy.Plan) (status int, err error) {
-	addr := "127.0.0.1:" + portText(x.settings.BlueGreen.Port(plan.OldSlot))
-	for range 2 {
-		if status, err = probeHealth(ctx, h, addr, x.settings.Health, plan.Old); err == nil {
-			return status, nil
+func (x *effects) confirmed(ctx context.Context, h Host, plan *deploy.Plan) (err error) {
+	for range fewTries {
+		if _, err = probeHealth(ctx, h, x.oldAddress(plan), x.settings.Health, plan.Old); err == nil {
+			return nil
 		}
 	}
-	return status, err
+	return err
+}
+
+func (x *effects) oldAddress(plan *deploy.Plan) string {
+	return "127.0.0.1:" + portText(x.settings.BlueGreen.Port(plan.OldSlot))
+}
+
+// oftenFor bounds how long the old release is asked what failed now and then.
+const oftenFor = 10 * time.Second
+
+// faultless asks the old slot what users ask, often enough to see a fault that
+// shows now and then.
+func (x *effects) faultless(ctx context.Context, h Host, plan *deploy.Plan, tries int) error {
+	if x.settings.Verify == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, oftenFor)
+	defer cancel()
+	d := behind(*x.settings.Verify, func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return h.Dial(ctx, network, x.oldAddress(plan))
+	})
+	for range tries {
+		if err := d.Once(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
 }

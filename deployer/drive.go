@@ -14,6 +14,7 @@ func (e *Engine) drive(ctx context.Context, id deploy.ID) error {
 		return err
 	}
 	defer e.leaseChanged()
+	defer d.look(nil)
 	for {
 		dec := deploy.Decide(d.st)
 		if dec.Act == deploy.ActExit {
@@ -37,11 +38,16 @@ type drive struct {
 
 	hidden  []string // values of env_file, masked in all that is journaled
 	learned bool     // they were read on every host
+
+	lookout *lookout // nil until the first step, and while a person is waited for
 }
 
 func (d *drive) act(ctx context.Context, dec deploy.Decision) error {
 	switch dec.Act {
 	case deploy.ActWait:
+		if err := d.rest(ctx); err != nil {
+			return err
+		}
 		return d.catchUp(ctx)
 	case deploy.ActPlan:
 		return d.plan(ctx)

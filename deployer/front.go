@@ -2,27 +2,98 @@ package deployer
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net"
-	"time"
+	"net/http"
+	"regexp"
+	"strings"
+	"syscall"
 
 	"ipublish/deploy"
 )
 
-// FrontDoor probes verify.url from this machine, with a new connection each time.
+// FrontDoor asks verify.url from this machine.
 type FrontDoor struct{}
 
-// Probe asks once. The error is deploy.CodeUnhealthy and says what was wrong
-// with the answer; it blocks for at most v.Timeout.
-func (FrontDoor) Probe(ctx context.Context, v deploy.Verify) error {
-	ctx, cancel := context.WithTimeout(ctx, v.Timeout.D())
-	defer cancel()
-	d := net.Dialer{KeepAlive: -1 * time.Second}
-	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if v.Connect != "" {
-			addr = v.Connect
+// Open implements Front.
+func (FrontDoor) Open(v deploy.Verify) Door { return doorTo(v, dialing(v.Connect)) }
+
+// behind is the door of v as seen past the balancer, where nothing is encrypted.
+func behind(v deploy.Verify, dial dialer) Door {
+	v.URL = "http" + strings.TrimPrefix(strings.TrimPrefix(v.URL, "https"), "http")
+	return doorTo(v, dial)
+}
+
+func doorTo(v deploy.Verify, dial dialer) *door {
+	d := &door{verify: v, once: afresh(dial), kept: &line{dial: dial}}
+	if v.ExpectBody != "" {
+		d.body, d.invalid = regexp.Compile(v.ExpectBody)
+	}
+	return d
+}
+
+// dialing connects to what is named instead of the URL's host, where something is.
+func dialing(instead string) dialer {
+	d := net.Dialer{KeepAlive: -1}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if instead != "" {
+			addr = instead
 		}
 		return d.DialContext(ctx, network, addr)
 	}
-	_, _, err := ask(ctx, dial, v.URL, v.Health)
-	return err
+}
+
+type door struct {
+	verify  deploy.Verify
+	body    *regexp.Regexp // nil: any
+	invalid error          // of the configured expression
+	once    http.RoundTripper
+	kept    *line
+}
+
+// Once implements Door.
+func (d *door) Once(ctx context.Context) error { return d.ask(ctx, d.once) }
+
+// Kept implements Door.
+func (d *door) Kept(ctx context.Context) error { return d.ask(ctx, d.kept) }
+
+// Close implements Door.
+func (d *door) Close() error { return d.kept.close() }
+
+func (d *door) ask(ctx context.Context, by http.RoundTripper) error {
+	if d.invalid != nil {
+		return &deploy.Error{Code: deploy.CodeInvalid, Op: "probe", Subject: "verify.expect_body", Message: "verify.expect_body: " + d.invalid.Error(), Err: d.invalid}
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.verify.Timeout.D())
+	defer cancel()
+	status, answer, err := ask(ctx, by, question{target: d.verify.URL, body: d.verify.Body, want: d.verify.Health})
+	switch {
+	case err != nil:
+		e := *deploy.AsError(err)
+		e.Op, e.Subject = "probe", kindOf(status, err)
+		return &e
+	case d.body != nil && !d.body.Match(answer.body):
+		return &deploy.Error{Code: deploy.CodeUnhealthy, Op: "probe", Subject: "body", Message: fmt.Sprintf("the answer (%d) does not match verify.expect_body", status)}
+	}
+	return nil
+}
+
+// kindOf is the kind of a bad answer, as Door names them.
+func kindOf(status int, err error) string {
+	var timeout net.Error
+	switch {
+	case status >= 500:
+		return "5xx"
+	case status > 0:
+		return "status"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return "timeout"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "cut"
+	}
+	return "other"
 }

@@ -26,7 +26,7 @@ func probeHealth(ctx context.Context, h Reacher, addr string, want deploy.Health
 	ctx, cancel := context.WithTimeout(ctx, want.Timeout.D())
 	defer cancel()
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) { return h.Dial(ctx, network, addr) }
-	status, answer, err := ask(ctx, dial, "http://"+addr+want.Path, want)
+	status, answer, err := ask(ctx, afresh(dial), question{target: "http://" + addr + want.Path, want: want})
 	if err != nil {
 		return status, err
 	}
@@ -42,16 +42,26 @@ type answer struct {
 // dialer makes the one connection that a probe may use.
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
+// afresh asks over a new connection each time, and so never twice.
+func afresh(dial dialer) http.RoundTripper {
+	return &http.Transport{DialContext: dial, DisableKeepAlives: true, DisableCompression: true}
+}
+
+// question is what is asked and what answer is a good one.
+type question struct {
+	target string
+	body   string
+	want   deploy.Health
+}
+
 // ask sends one request, follows redirects on the same host and port, and
 // judges the final status.
-func ask(ctx context.Context, dial dialer, target string, want deploy.Health) (int, answer, error) {
-	client := &http.Client{
-		Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true, DisableCompression: true},
-		CheckRedirect: redirects(want.FollowRedirects),
-	}
-	req, err := http.NewRequestWithContext(ctx, want.Method, target, nil)
+func ask(ctx context.Context, by http.RoundTripper, q question) (int, answer, error) {
+	want := q.want
+	client := &http.Client{Transport: by, CheckRedirect: redirects(want.FollowRedirects)}
+	req, err := http.NewRequestWithContext(ctx, want.Method, q.target, bodyOf(q.body))
 	if err != nil {
-		return 0, answer{}, &deploy.Error{Code: deploy.CodeInvalid, Op: "probe", Subject: target, Err: err}
+		return 0, answer{}, &deploy.Error{Code: deploy.CodeInvalid, Op: "probe", Subject: q.target, Err: err}
 	}
 	for k, v := range want.Headers {
 		req.Header.Set(k, v)
@@ -72,6 +82,13 @@ func ask(ctx context.Context, dial dialer, target string, want deploy.Health) (i
 		return res.StatusCode, answer{}, &deploy.Error{Code: deploy.CodeUnhealthy, Message: fmt.Sprintf("%s %s answers %d, not %s", want.Method, req.URL.Path, res.StatusCode, statuses(want.ExpectStatus))}
 	}
 	return res.StatusCode, answer{res.Header, body}, nil
+}
+
+func bodyOf(text string) io.Reader {
+	if text == "" {
+		return nil
+	}
+	return strings.NewReader(text)
 }
 
 func statuses(list []int) string {

@@ -25,16 +25,21 @@ func (x *effects) tell(line string) {
 	}
 }
 
-// note journals progress lines until ctx ends. A line that cannot be written is
-// given up: it changes nothing.
+// note journals progress lines, and what the lookout saw, until ctx ends. A line
+// that cannot be written is given up: it changes nothing.
 func (d *drive) note(ctx context.Context, notes <-chan string) {
 	n := d.st.N
+	flush := time.NewTicker(flushEvery)
+	defer flush.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-flush.C:
+			n = d.flush(ctx, n)
+			continue
 		case line := <-notes:
-			n = d.noteOne(ctx, n, line)
+			n, _ = d.appendBeside(ctx, n, deploy.Event{Kind: deploy.KindNoted, Text: line})
 		}
 		if !wait(ctx, noteInterval) {
 			return
@@ -42,22 +47,24 @@ func (d *drive) note(ctx context.Context, notes <-chan string) {
 	}
 }
 
-// noteOne appends after whatever stands there now, and returns the newest N it knows.
-func (d *drive) noteOne(ctx context.Context, n uint64, line string) uint64 {
+// appendBeside appends after whatever stands there now, and returns the newest N
+// it knows and whether it was written.
+func (d *drive) appendBeside(ctx context.Context, n uint64, ev deploy.Event) (uint64, bool) {
 	for ctx.Err() == nil {
-		err := d.engine.Journal.Append(d.id, n, deploy.Event{Kind: deploy.KindNoted, Text: line, At: time.Now()})
+		ev.At = time.Now()
+		err := d.engine.Journal.Append(d.id, n, ev)
 		if err == nil {
-			return n + 1
+			return n + 1, true
 		}
 		if deploy.CodeOf(err) != deploy.CodeConflict {
-			d.engine.Log.Warn("progress not noted", "deploy", d.id, "err", err)
-			return n
+			d.engine.Log.Warn("not noted", "deploy", d.id, "kind", ev.Kind, "err", err)
+			return n, false
 		}
 		events, err := d.engine.Journal.Events(ctx, d.id, n)
 		if err != nil {
-			return n
+			return n, false
 		}
 		n += uint64(len(events))
 	}
-	return n
+	return n, false
 }

@@ -163,8 +163,22 @@ type Drivers interface {
 	Resolve(values map[string]string) (map[string]string, error)
 }
 
-// Front probes the front door once, through the balancer, as a user would.
-// The answer's failure is in the result; err is a defect of the configuration only.
+// Front opens the way that users take, through the balancer.
 type Front interface {
-	Probe(ctx context.Context, v deploy.Verify) error
+	// Open gives the door of v; it does no I/O. The caller closes it.
+	Open(v deploy.Verify) Door
+}
+
+// Door asks as users do, and never asks twice for what was asked once: what is
+// lost is told. The errors are *deploy.Error with deploy.CodeUnhealthy, what was
+// wrong in Message and its kind in Subject: refused, cut, timeout, 5xx, status,
+// body, or other. A call blocks for at most the timeout of the deploy.Verify.
+type Door interface {
+	// Once asks over a connection of its own. Several calls may run at once.
+	Once(ctx context.Context) error
+	// Kept asks over a connection that is kept from call to call; one call at a
+	// time. A connection that was closed since the last call is opened anew, as
+	// every client does.
+	Kept(ctx context.Context) error
+	io.Closer
 }

@@ -66,6 +66,9 @@ func (x *effects) in(ctx context.Context, s deploy.Step) (deploy.Evidence, error
 		return deploy.Evidence{}, err
 	}
 	ev, err := x.turn(ctx, s)
+	if err == nil {
+		x.drive.lookout.mark()
+	}
 	if err == nil && x.settings.Verify != nil {
 		ctx, cancel := context.WithTimeout(ctx, reachPatience)
 		defer cancel()

@@ -34,6 +34,9 @@ func (x *effects) route(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 		}
 		return verifyRoute(s, ev.Traffic)
 	})
+	if err == nil {
+		x.drive.lookout.mark()
+	}
 	if err == nil && x.settings.Verify != nil {
 		ev.Probe, err = x.verifySwitch(ctx)
 	}
@@ -162,9 +165,11 @@ func verifyRoute(s deploy.Step, t *deploy.Traffic) error {
 // verifySwitch wants a few good answers of the front door in a row.
 func (x *effects) verifySwitch(ctx context.Context) (*deploy.Probe, error) {
 	sum := &deploy.Probe{}
+	d := x.engine.Front.Open(*x.settings.Verify)
+	defer d.Close()
 	err := retry(ctx, func(ctx context.Context) error {
 		for range switchProbes {
-			if err := x.probeFront(ctx, sum); err != nil {
+			if err := probeFront(ctx, d, sum); err != nil {
 				return &deploy.Error{Code: deploy.CodeUnavailable, Op: "verify", Subject: x.settings.Verify.URL,
 					Message: "after the switch the front door does not answer: " + deploy.MessageOf(err), Err: err}
 			}
@@ -177,7 +182,9 @@ func (x *effects) verifySwitch(ctx context.Context) (*deploy.Probe, error) {
 // front wants the front door to answer before anything is changed.
 func (x *effects) front(ctx context.Context) (deploy.Evidence, error) {
 	sum := &deploy.Probe{}
-	err := x.probeFront(ctx, sum)
+	d := x.engine.Front.Open(*x.settings.Verify)
+	defer d.Close()
+	err := probeFront(ctx, d, sum)
 	if err != nil {
 		err = &deploy.Error{Code: deploy.CodeRefused, Op: "front", Subject: x.settings.Verify.URL,
 			Message: "the front door does not answer as it is, so nothing was changed (--force \"why\" deploys all the same): " + deploy.MessageOf(err), Err: err}
@@ -186,11 +193,11 @@ func (x *effects) front(ctx context.Context) (deploy.Evidence, error) {
 }
 
 // probeFront probes once, and once more before it counts a failure.
-func (x *effects) probeFront(ctx context.Context, sum *deploy.Probe) error {
+func probeFront(ctx context.Context, d Door, sum *deploy.Probe) error {
 	var err error
 	for range 2 {
 		began := time.Now()
-		err = x.engine.Front.Probe(ctx, *x.settings.Verify)
+		err = d.Once(ctx)
 		sum.Slowest = max(sum.Slowest, deploy.Duration(time.Since(began)))
 		if err == nil || ctx.Err() != nil {
 			break

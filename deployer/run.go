@@ -24,6 +24,7 @@ func (d *drive) run(ctx context.Context) error {
 	}
 	x.drive = d
 	x.learn(ctx)
+	d.attend(ctx, x, step)
 	before := x.masked(x.before(ctx, step))
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -124,6 +125,7 @@ func interrupted(st deploy.State) bool {
 // outcome journals what became of the step, also when somebody appended meanwhile.
 func (d *drive) outcome(ctx context.Context, step deploy.Step, after deploy.Evidence, err error) error {
 	index, undoing := d.st.Next, d.st.Undo != nil
+	after.Watch = d.seen()
 	for {
 		if err != nil {
 			// The journal may hold the reason why the effect was stopped.
@@ -133,6 +135,7 @@ func (d *drive) outcome(ctx context.Context, step deploy.Step, after deploy.Evid
 		}
 		still := d.st.Open && d.st.Next == index && (d.st.Undo != nil) == undoing
 		if !still || err != nil && interrupted(d.st) {
+			d.unseen(after.Watch)
 			return nil
 		}
 		aerr := d.append(ctx, outcomeEvent(index, step, after, err))

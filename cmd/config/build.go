@@ -301,7 +301,8 @@ func (b *building) verify(key string, f verifyFile) *deploy.Verify {
 		b.fail(key+".url", "%q is not an http or https URL", f.URL)
 	}
 	v := &deploy.Verify{
-		URL: f.URL, Connect: f.Connect, Interval: lasting(f.Interval, seconds(1)), MaxFailures: f.MaxFailures,
+		URL: f.URL, Connect: f.Connect, Interval: lasting(f.Interval, deploy.Duration(200*time.Millisecond)), MaxFailures: f.MaxFailures,
+		Body: f.Body, ExpectBody: f.ExpectBody,
 		Health: deploy.Health{
 			Method: cmp.Or(f.Method, "GET"), Headers: f.Headers, FollowRedirects: given(f.FollowRedirects, true),
 			ExpectStatus: f.ExpectStatus, Timeout: lasting(f.Timeout, seconds(5)), SuccessThreshold: 1, FailureThreshold: 1,
@@ -315,6 +316,12 @@ func (b *building) verify(key string, f verifyFile) *deploy.Verify {
 		if _, _, err := net.SplitHostPort(v.Connect); err != nil {
 			b.fail(key+".connect", "%q is not host:port", v.Connect)
 		}
+	}
+	if _, err := regexp.Compile(v.ExpectBody); err != nil {
+		b.fail(key+".expect_body", "%v", err)
+	}
+	if v.Body != "" && v.Method == "GET" {
+		b.fail(key+".body", "a GET has none: give the method that it is for, such as method: POST")
 	}
 	if v.MaxFailures < 0 {
 		b.fail(key+".max_failures", "it is zero or more")

@@ -122,6 +122,8 @@ type verifyFile struct {
 	Interval        *duration         `yaml:"interval"`
 	MaxFailures     int               `yaml:"max_failures"`
 	Method          string            `yaml:"method"`
+	Body            string            `yaml:"body"`
+	ExpectBody      string            `yaml:"expect_body"`
 	Headers         map[string]string `yaml:"headers"`
 	FollowRedirects *bool             `yaml:"follow_redirects"`
 	ExpectStatus    []int             `yaml:"expect_status"`

@@ -71,7 +71,9 @@ func (k *checking) served() bool {
 
 // frontDoor probes it; before the first deploy nothing answers there.
 func (k *checking) frontDoor(ctx context.Context, name string, v deploy.Verify, traffic *deploy.Traffic) {
-	err := deployer.FrontDoor{}.Probe(ctx, v)
+	door := deployer.FrontDoor{}.Open(v)
+	defer door.Close()
+	err := door.Once(ctx)
 	if err != nil && (traffic == nil || len(traffic.Up) == 0) {
 		k.note(fmt.Sprintf("%s: front door %s: nothing is deployed yet (%s)", name, v.URL, deploy.MessageOf(err)))
 		return

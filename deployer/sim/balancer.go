@@ -6,9 +6,11 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"ipublish/deploy"
+	"ipublish/deployer"
 )
 
 // table is what will be in force.
@@ -149,19 +151,61 @@ func (b Balancer) Observe(ctx context.Context, _ deploy.Step) (deploy.Evidence, 
 // Front is the world's front door.
 type Front struct{ W *World }
 
-// Probe implements deployer.Front.
-func (f Front) Probe(ctx context.Context, _ deploy.Verify) error {
-	return f.W.call(ctx, "front", func() error {
-		if f.W.opens() {
-			f.W.doorPasses++
+// Open implements deployer.Front.
+func (f Front) Open(deploy.Verify) deployer.Door { return &door{w: f.W} }
+
+// door is one who asks. Who keeps a connection is a passer-by, whose questions
+// are no effects of a deploy: nothing crashes or goes wrong at them.
+type door struct {
+	w    *World
+	kept atomic.Bool
+}
+
+// answerTime is what an answer to a passer-by takes.
+const answerTime = 1300 * time.Microsecond
+
+// Once implements deployer.Door.
+func (d *door) Once(ctx context.Context) error {
+	if d.kept.Load() {
+		return d.pass(ctx)
+	}
+	return d.w.call(ctx, "front", func() error {
+		if d.w.opens("door") {
+			d.w.doorPasses++
 			return nil
 		}
-		return &deploy.Error{Code: deploy.CodeUnhealthy, Op: "probe", Message: "502"}
+		return closed()
 	})
 }
 
+// Kept implements deployer.Door.
+func (d *door) Kept(ctx context.Context) error {
+	d.kept.Store(true)
+	return d.pass(ctx)
+}
+
+// Close implements deployer.Door.
+func (*door) Close() error { return nil }
+
+func (d *door) pass(ctx context.Context) error {
+	if !sleep(ctx, answerTime) {
+		return ctx.Err()
+	}
+	d.w.mu.Lock()
+	defer d.w.mu.Unlock()
+	d.w.settle()
+	if d.w.opens("passers-by") {
+		return nil
+	}
+	return closed()
+}
+
+func closed() error {
+	return &deploy.Error{Code: deploy.CodeUnhealthy, Op: "probe", Subject: "5xx", Message: "502"}
+}
+
 // opens reports whether the front door answers well now.
-func (w *World) opens() bool {
+func (w *World) opens(who string) bool {
 	if w.hands.shut || !w.serves() {
 		return false
 	}
@@ -170,5 +214,5 @@ func (w *World) opens() bool {
 			return false
 		}
 	}
-	return !time.Now().Before(w.faultsEnd) || w.Rates.Door == 0 || w.random("door").Float64() >= w.Rates.Door
+	return !time.Now().Before(w.faultsEnd) || w.Rates.Door == 0 || w.random(who).Float64() >= w.Rates.Door
 }

@@ -1,0 +1,134 @@
+package deployer
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// line is one connection that is kept from request to request. Unlike
+// http.Transport it never sends a request a second time, which would hide from
+// a watcher what users lose. One request at a time; its answer's body has to be
+// read or closed before the next.
+type line struct {
+	dial dialer
+	conn net.Conn
+	in   *bufio.Reader
+	host string // that conn leads to, with its scheme
+}
+
+// aliveWait is for how long a kept connection is listened to before it is used:
+// what was closed meanwhile shows at once.
+const aliveWait = time.Millisecond
+
+// RoundTrip implements http.RoundTripper.
+func (l *line) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := l.ready(req); err != nil {
+		return nil, err
+	}
+	conn := l.conn
+	stop := context.AfterFunc(req.Context(), func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	res, err := l.exchange(req)
+	if err != nil {
+		stop()
+		_ = l.close()
+		if req.Context().Err() != nil {
+			err = req.Context().Err()
+		}
+		return nil, err
+	}
+	res.Body = &lineBody{ReadCloser: res.Body, line: l, stop: stop, last: res.Close}
+	return res, nil
+}
+
+func (l *line) exchange(req *http.Request) (*http.Response, error) {
+	if err := req.Write(l.conn); err != nil {
+		return nil, err
+	}
+	res, err := http.ReadResponse(l.in, req)
+	if err == nil && res.StatusCode == http.StatusSwitchingProtocols {
+		err = errors.New("it wants to speak another protocol")
+	}
+	return res, err
+}
+
+// ready leaves an open connection to the request's host.
+func (l *line) ready(req *http.Request) error {
+	host := req.URL.Scheme + " " + req.URL.Host
+	if l.conn != nil && (l.host != host || !l.alive()) {
+		_ = l.close()
+	}
+	if l.conn != nil {
+		return nil
+	}
+	conn, err := l.dial(req.Context(), "tcp", withPort(req))
+	if err != nil {
+		return err
+	}
+	if req.URL.Scheme == "https" {
+		secure := tls.Client(conn, &tls.Config{ServerName: req.URL.Hostname()})
+		if err := secure.HandshakeContext(req.Context()); err != nil {
+			_ = conn.Close()
+			return err
+		}
+		conn = secure
+	}
+	l.conn, l.in, l.host = conn, bufio.NewReader(conn), host
+	return nil
+}
+
+// alive reports whether the other side has not closed the connection, or sent
+// what nobody asked for.
+func (l *line) alive() bool {
+	if l.conn.SetReadDeadline(time.Now().Add(aliveWait)) != nil {
+		return false
+	}
+	_, err := l.in.Peek(1)
+	return errors.Is(err, os.ErrDeadlineExceeded) && l.conn.SetReadDeadline(time.Time{}) == nil
+}
+
+func (l *line) close() error {
+	if l.conn == nil {
+		return nil
+	}
+	err := l.conn.Close()
+	l.conn, l.in = nil, nil
+	return err
+}
+
+func withPort(req *http.Request) string {
+	port := req.URL.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[req.URL.Scheme]
+	}
+	return net.JoinHostPort(req.URL.Hostname(), port)
+}
+
+// lineBody gives the connection back when the answer was read to its end.
+type lineBody struct {
+	io.ReadCloser
+	line  *line
+	stop  func() bool
+	last  bool // the other side closes after this answer
+	whole bool
+}
+
+func (b *lineBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.whole = b.whole || errors.Is(err, io.EOF)
+	return n, err
+}
+
+func (b *lineBody) Close() error {
+	err := b.ReadCloser.Close()
+	if early := !b.stop(); early || b.last || !b.whole {
+		return errors.Join(err, b.line.close())
+	}
+	return err
+}
