@@ -60,7 +60,7 @@ func AuthorizeRequest(cfg Config, r deploy.Request) error {
 // bySystem reports whether ipublish asks for such a thing by itself: of locks
 // it ends those whose time is over, never another nor a pause.
 func bySystem(r deploy.Request) bool {
-	return r.Want == deploy.WantRetire || r.Auto || r.Want == deploy.WantUnlock && r.Lock != 0
+	return r.Want == deploy.WantRetire || r.Want == deploy.WantAlarm || r.Auto || r.Want == deploy.WantUnlock && r.Lock != 0
 }
 
 func roleFor(verb string) (Role, bool) {

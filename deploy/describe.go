@@ -33,6 +33,8 @@ func title(s State) string {
 		t += " · lock"
 	case WantUnlock:
 		t += " · unlock"
+	case WantAlarm:
+		t += " · alarm"
 	case WantRetire:
 		t += " · stop the old slot"
 	case WantStart, WantStop, WantRestart, WantOffline, WantOnline, WantDrill:
@@ -86,6 +88,8 @@ func outcome(s State) string {
 		return "locked"
 	case s.Request.Want == WantUnlock:
 		return "unlocked"
+	case s.Request.Want == WantAlarm:
+		return "look at it"
 	case s.Plan != nil && len(s.Plan.Steps) == 0:
 		return "nothing to do"
 	}
@@ -94,7 +98,7 @@ func outcome(s State) string {
 
 func tone(s State) Tone {
 	switch {
-	case s.Phase == PhaseStuck:
+	case s.Phase == PhaseStuck, s.Request.Want == WantAlarm:
 		return ToneHold
 	case s.Ending == Succeeded:
 		return ToneGood
@@ -277,7 +281,7 @@ func wayOut(s State) string {
 
 func endLines(s State) []string {
 	if s.Request.Instant() {
-		return lockLines(s)
+		return instantLines(s)
 	}
 	var out []string
 	if !s.Claimed.IsZero() {
@@ -329,12 +333,14 @@ func traffic(s State, r Report) []string {
 	return nil
 }
 
-// lockLines tell what a lock or unlock came to.
-func lockLines(s State) []string {
+// instantLines tell what a lock, unlock or alarm came to.
+func instantLines(s State) []string {
 	r := s.Request
 	switch {
 	case s.Ending != Succeeded:
 		return nil
+	case r.Want == WantAlarm:
+		return []string{r.Reason}
 	case r.Want == WantLock && r.For > 0:
 		return []string{fmt.Sprintf("locked by %s until %s or `unlock %s %s`: %s", r.By, lockEnd(r.At.Add(r.For.D())), s.Target.App, s.Target.Env, r.Reason)}
 	case r.Want == WantLock:

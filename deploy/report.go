@@ -292,3 +292,12 @@ func thousands(n uint64) string {
 	}
 	return s
 }
+
+// AlarmText says that what is live fails its users, and the way back.
+func AlarmText(l Live, why string) string {
+	what := fmt.Sprintf("%s on %s, live since %s: %s", l.Release.Commit.Short(), l.Slot, l.Deploy, why)
+	if l.Warm == nil || l.Warm.Until.IsZero() {
+		return fmt.Sprintf("%s; `rollback %s %s` goes back", what, l.Target.App, l.Target.Env)
+	}
+	return fmt.Sprintf("%s; `rollback %s %s` goes back (instant until %s)", what, l.Target.App, l.Target.Env, l.Warm.Until.UTC().Format("15:04 UTC"))
+}

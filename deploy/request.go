@@ -28,7 +28,8 @@ type Want string
 
 // The wants. Deploy is asked for by people and pushes, Rollback, Accept, Adopt,
 // Lock and Unlock by people, Retire by ipublish itself when the lease of a warm
-// slot expires, and Unlock when a lock's time is over.
+// slot expires, Unlock when a lock's time is over, and Alarm when what is live
+// fails its users.
 const (
 	WantDeploy   Want = "deploy"
 	WantRollback Want = "rollback"
@@ -37,6 +38,7 @@ const (
 	WantRetire   Want = "retire"
 	WantLock     Want = "lock" // no deploy begins until the unlock
 	WantUnlock   Want = "unlock"
+	WantAlarm    Want = "alarm" // changes nothing: people are told the Reason
 
 	// Of named hosts of a rolling environment, by people.
 	WantStart   Want = "start"   // the host runs its release, checked, and receives traffic
@@ -80,7 +82,7 @@ type Request struct {
 	Auto    bool     `json:"auto,omitempty"`    // from a push or a poll: superseded by a newer one, still-the-tip checked
 	Key     string   `json:"key"`               // e.g. "github:72d3162e-cc78-11e3-81ab-4c9367dc0958"
 	Force   string   `json:"force,omitempty"`   // the reason given with --force
-	Reason  string   `json:"reason,omitempty"`  // lock: why; hostile text
+	Reason  string   `json:"reason,omitempty"`  // lock: why; hostile text; alarm: what happened and what to do
 	For     Duration `json:"for,omitempty"`     // lock: how long, from At; 0: until the unlock
 	Lock    ID       `json:"lock,omitempty"`    // unlock: only the lock that this request made; 0: whatever holds deploys back
 	Hosts   []HostID `json:"hosts,omitempty"`   // start, stop, restart, offline, online: which
@@ -100,7 +102,9 @@ func (r Request) Urgent() bool {
 
 // Instant reports whether the request only changes what is recorded: it takes
 // effect whoever holds the environment, and nothing is planned or run for it.
-func (r Request) Instant() bool { return r.Want == WantLock || r.Want == WantUnlock }
+func (r Request) Instant() bool {
+	return r.Want == WantLock || r.Want == WantUnlock || r.Want == WantAlarm
+}
 
 // Housekeeping reports whether any other request supersedes this one.
 func (r Request) Housekeeping() bool { return r.Want == WantRetire }

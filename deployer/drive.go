@@ -13,7 +13,7 @@ func (e *Engine) drive(ctx context.Context, id deploy.ID) error {
 	if err := d.catchUp(ctx); err != nil {
 		return err
 	}
-	defer e.leaseChanged()
+	defer e.ended()
 	defer d.look(nil)
 	for {
 		dec := deploy.Decide(d.st)

@@ -35,11 +35,12 @@ type Engine struct {
 	drives  sync.WaitGroup
 	lookups lookups
 	changed chan struct{} // a deploy ended: leases may have changed
+	settled chan struct{} // … and so may what is live
 }
 
 // New returns an engine that does nothing until Run.
 func New(o Options) *Engine {
-	return &Engine{Options: o, lookups: lookups{since: map[deploy.ID]uint64{}}, changed: make(chan struct{}, 1)}
+	return &Engine{Options: o, lookups: lookups{since: map[deploy.ID]uint64{}}, changed: make(chan struct{}, 1), settled: make(chan struct{}, 1)}
 }
 
 // Run resumes what was running, then claims and drives requests until ctx
@@ -59,6 +60,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 	}
 	e.drives.Go(func() { e.keepLeases(ctx) })
+	e.drives.Go(func() { e.guardAll(ctx) })
 	e.drives.Go(func() { e.poll(ctx) })
 	return e.claim(ctx)
 }

@@ -102,11 +102,13 @@ func retireRequest(l deploy.Live, attempt int) deploy.Request {
 	}
 }
 
-// leaseChanged wakes keepLeases.
-func (e *Engine) leaseChanged() {
-	select {
-	case e.changed <- struct{}{}:
-	default:
+// ended wakes keepLeases and guardAll.
+func (e *Engine) ended() {
+	for _, wakes := range []chan struct{}{e.changed, e.settled} {
+		select {
+		case wakes <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -207,6 +207,13 @@ func (l *lookout) mark() {
 	}
 }
 
+// renew judges from now on what comes from now on, against all that was before.
+func (l *lookout) renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.atMark, l.first = l.counters, l.counters
+}
+
 // take gives what was seen since the last call, to be journaled; back gives it
 // back where it was not.
 func (l *lookout) take() []deploy.Window {

@@ -1,0 +1,148 @@
+package deployer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"ipublish/deploy"
+)
+
+const (
+	// guardPeriod is what a release that is live for long is judged by: the last
+	// minute, against all before it.
+	guardPeriod = time.Minute
+	// guardPatience is how long a release that does not answer may take to be
+	// there again, before anybody is alarmed.
+	guardPatience = time.Second
+)
+
+// guardAll watches what is live after its bake, in every environment whose
+// balancer tells of real traffic, until ctx ends. It undoes nothing: it alarms.
+func (e *Engine) guardAll(ctx context.Context) {
+	var guards sync.WaitGroup
+	defer guards.Wait()
+	posted := map[deploy.Target]*guard{}
+	for {
+		lives, err := e.Ledger.Lives()
+		if err != nil && ctx.Err() == nil {
+			e.Log.Error("what is live is not watched, trying again", "err", err)
+		}
+		for _, l := range lives {
+			g := posted[l.Target]
+			if g != nil && g.live.Deploy == l.Deploy && g.posted() {
+				continue
+			}
+			if g != nil {
+				g.leave()
+			}
+			within, leave := context.WithCancel(ctx)
+			g = &guard{engine: e, live: l, leave: leave, left: make(chan struct{})}
+			posted[l.Target] = g
+			guards.Go(func() { g.stand(within) })
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.settled:
+		}
+	}
+}
+
+// guard watches what one deploy made live.
+type guard struct {
+	engine *Engine
+	live   deploy.Live
+	leave  context.CancelFunc
+	left   chan struct{} // closed when it is not at its post any more
+}
+
+func (g *guard) posted() bool {
+	select {
+	case <-g.left:
+		return false
+	default:
+		return true
+	}
+}
+
+// stand returns after an alarm, or when there is nothing to watch.
+func (g *guard) stand(ctx context.Context) {
+	defer close(g.left)
+	defer g.leave()
+	app, env, ok := g.engine.Config(g.live.Target)
+	if !ok || g.live.Slot == "" || env.Rolling != nil {
+		return
+	}
+	x, err := g.engine.effects(g.live.Target, deploy.SettingsOf(app, env))
+	if err != nil {
+		return // the next deploy says what is wrong with the configuration
+	}
+	b, err := x.watcher()
+	w, tells := b.(Watcher)
+	if err != nil || !tells {
+		return
+	}
+	slots, route := deploy.ObserveSteps(app, env, g.live)
+	l := &lookout{news: make(chan struct{}, 1), window: deploy.Window{From: time.Now()}}
+	ctx, l.stop = context.WithCancel(ctx)
+	l.work.Go(func() { l.stream(ctx, w, route) })
+	defer l.end()
+	for began := time.Now(); ; {
+		if _, err := l.await(ctx, guardPeriod); err != nil {
+			return
+		}
+		if why := g.trouble(ctx, x, l, slots[g.live.Slot], route); why != "" && g.alarm(ctx, why) {
+			return
+		}
+		if time.Since(began) >= guardPeriod {
+			began = time.Now()
+			l.renew()
+		}
+	}
+}
+
+// trouble says what is wrong with the live release, or nothing.
+func (g *guard) trouble(ctx context.Context, x *effects, l *lookout, s, route deploy.Step) string {
+	if bl := l.blames(nil, upOf(route)); bl != nil {
+		return bl.why
+	}
+	s.Release = g.live.Release
+	if x.answers(ctx, s) == nil || !wait(ctx, guardPatience) {
+		return ""
+	}
+	err := x.answers(ctx, s)
+	if err == nil || ctx.Err() != nil {
+		return ""
+	}
+	return fmt.Sprintf("does not answer any more: %s", deploy.MessageOf(err))
+}
+
+func upOf(route deploy.Step) []string {
+	var out []string
+	for _, t := range route.Targets {
+		if t.Up {
+			out = append(out, t.Addr)
+		}
+	}
+	return out
+}
+
+// alarm tells people, once an hour of one deploy; true if that is done, or not
+// needed because a deploy is at it.
+func (g *guard) alarm(ctx context.Context, why string) bool {
+	now, err := g.engine.Ledger.Live(g.live.Target)
+	if err != nil || now.Active != 0 || now.Deploy != g.live.Deploy {
+		return err == nil
+	}
+	at := time.Now()
+	_, _, err = g.engine.Ledger.Submit(ctx, deploy.Request{
+		App: g.live.Target.App, Env: g.live.Target.Env, Want: deploy.WantAlarm, By: deploy.SystemActor(), At: at,
+		Reason: deploy.AlarmText(now, why), Key: fmt.Sprintf("alarm:%s:%d:%d", g.live.Target, g.live.Deploy, at.Unix()/3600),
+	})
+	if err != nil {
+		g.engine.Log.Error("an alarm could not be given", "target", g.live.Target, "why", why, "err", err)
+	}
+	return err == nil
+}
