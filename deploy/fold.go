@@ -107,7 +107,7 @@ func (s State) illegalLater(ev Event) string {
 	case KindEnded:
 		return unless(endingKnown(ev.Ending), "the ending is unknown")
 	case KindWatched:
-		return unless(!queued && ev.Evidence != nil, "only a claimed deploy is watched, and something was seen")
+		return unless(s.Plan != nil && ev.Evidence != nil, "only a planned deploy is watched, and something was seen")
 	case KindNoted:
 		return ""
 	}

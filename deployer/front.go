@@ -84,16 +84,16 @@ func (d *door) ask(ctx context.Context, by http.RoundTripper) error {
 func kindOf(status int, err error) string {
 	var timeout net.Error
 	switch {
-	case status >= 500:
-		return "5xx"
-	case status > 0:
-		return "status"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "cut"
+	case status >= 500:
+		return "5xx"
+	case status > 0:
+		return "status"
 	}
 	return "other"
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -21,6 +22,8 @@ type line struct {
 	conn net.Conn
 	in   *bufio.Reader
 	host string // that conn leads to, with its scheme
+
+	trust *x509.CertPool // nil: what the machine trusts
 }
 
 // aliveWait is for how long a kept connection is listened to before it is used:
@@ -72,7 +75,7 @@ func (l *line) ready(req *http.Request) error {
 		return err
 	}
 	if req.URL.Scheme == "https" {
-		secure := tls.Client(conn, &tls.Config{ServerName: req.URL.Hostname()})
+		secure := tls.Client(conn, &tls.Config{ServerName: req.URL.Hostname(), RootCAs: l.trust, MinVersion: tls.VersionTLS12})
 		if err := secure.HandshakeContext(req.Context()); err != nil {
 			_ = conn.Close()
 			return err
