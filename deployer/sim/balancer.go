@@ -210,7 +210,7 @@ func (w *World) opens(who string) bool {
 		return false
 	}
 	for _, addr := range inUse(w.up) {
-		if _, p := w.at(addr); p != nil && p.behaviour.NoDoor {
+		if _, p := w.at(addr); p != nil && p.shuts(time.Now()) {
 			return false
 		}
 	}

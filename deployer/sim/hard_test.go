@@ -179,6 +179,12 @@ func switchScenarios() []scenario {
 			r.release(2, sim.Behaviour{NoDoor: true})
 			r.push(t, 2)
 		}, []deploy.Ending{ok, reverted}},
+		{"the door shuts for the new release during bake", func(t *testing.T, r *rig) {
+			r.env().Verify = configured(1).Environments[0].Verify
+			r.first(t)
+			r.release(2, sim.Behaviour{NoDoorFrom: 7 * time.Second})
+			r.push(t, 2)
+		}, []deploy.Ending{ok, reverted}},
 		{"the door was shut before", func(t *testing.T, r *rig) {
 			r.env().Verify = configured(1).Environments[0].Verify
 			r.first(t)

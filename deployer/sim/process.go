@@ -21,6 +21,7 @@ type Behaviour struct {
 	Silent       bool          // never listens
 	WrongRelease bool          // what was started runs something else
 	NoDoor       bool          // is healthy, but the front door does not like its answers
+	NoDoorFrom   time.Duration // … from this age on; 0: never
 }
 
 type machine struct {
@@ -167,4 +168,10 @@ func (w *World) at(addr string) (*machine, *process) {
 		return nil, nil
 	}
 	return m, p
+}
+
+// shuts reports whether the front door does not like its answers.
+func (p *process) shuts(at time.Time) bool {
+	from := p.behaviour.NoDoorFrom
+	return p.behaviour.NoDoor || from > 0 && at.Sub(p.born) >= from
 }

@@ -240,6 +240,8 @@ func anyBehaviour(rnd *rand.Rand) sim.Behaviour {
 		b.WrongRelease = true
 	case 8:
 		b.NoDoor = true
+	case 9:
+		b.NoDoorFrom = age
 	}
 	return b
 }
