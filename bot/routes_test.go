@@ -41,6 +41,7 @@ func accessMatrix() map[string]access {
 		"POST /api/v1/commands":           {"/api/v1/commands", tokens},
 		"GET /api/v1/status":              {"/api/v1/status", tokens},
 		"GET /api/v1/deploys/{id}":        {"/api/v1/deploys/1", tokens},
+		"GET /api/v1/deploys/{id}/chart":  {"/api/v1/deploys/1/chart", tokens},
 		"GET /api/v1/deploys/{id}/events": {"/api/v1/deploys/9/events", tokens},
 	}
 }

@@ -111,6 +111,7 @@ func (s *Server) apiRoutes(r chi.Router) {
 	r.Post("/commands", s.apiCommand)
 	r.Get("/status", s.apiStatus)
 	r.Get("/deploys/{id}", s.apiDeploy)
+	r.Get("/deploys/{id}/chart", s.apiChart)
 	r.Get("/deploys/{id}/events", s.apiEvents)
 }
 

@@ -114,3 +114,18 @@ func TestAPauseForAPersonIsNoGap(t *testing.T) {
 		t.Errorf("%+v", s.Watched.Gaps)
 	}
 }
+
+func TestTheChartHasEveryWindowAndMove(t *testing.T) {
+	s := planned(t, usual())
+	s.until(deploy.OpBake)
+	s.add(deploy.Event{Kind: deploy.KindWatched, Evidence: &deploy.Evidence{Watch: []deploy.Window{window(0, 5, deploy.Before, deploy.Tally{Requests: 25})}}})
+	s.start()
+	s.do(&deploy.Evidence{Watch: []deploy.Window{window(8, 9, deploy.After, deploy.Tally{Requests: 5})}})
+	c := deploy.NewChart(s.events)
+	if len(c.Windows) != 2 || len(c.Gaps) != 1 || c.Silence != nil {
+		t.Errorf("%+v", c)
+	}
+	if len(c.Moves) != 1 || c.Moves[0].Op != deploy.OpRoute || c.Moves[0].Slot != s.state.Plan.Slot || c.Moves[0].Back {
+		t.Errorf("%+v", c.Moves)
+	}
+}
