@@ -89,6 +89,9 @@ func drainNotes(s State) []string {
 	var busy []HostID // of a rolling plan
 	plan, outcomes, _ := s.Current()
 	for i, o := range outcomes.All() {
+		if plan.Steps[i].Op == OpDrain && o.After.Note != "" && !plan.Rolls() {
+			notes = append(notes, o.After.Note) // what the balancer had to close
+		}
 		switch step := plan.Steps[i]; {
 		case step.Op == OpDrain && o.After.TimedOut && plan.Rolls():
 			busy = append(busy, step.Hosts...)

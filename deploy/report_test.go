@@ -166,3 +166,14 @@ func TestADrainThatRanOutOfTimeIsTold(t *testing.T) {
 		t.Errorf("%q", r.Notes)
 	}
 }
+
+func TestWhatADrainHadToCloseIsTold(t *testing.T) {
+	s := planned(t, usual())
+	s.until(deploy.OpDrain)
+	s.do(&deploy.Evidence{Note: "2 WebSockets and 1 streams were still open after 29s and were closed"})
+	s.all()
+	r := deploy.Conclude(s.state, deploy.Live{}, deploy.Succeeded, noon())
+	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "2 WebSockets") {
+		t.Errorf("%q", r.Notes)
+	}
+}
