@@ -2,7 +2,8 @@
 # make build   bin/ipublish, static
 # make sim     the simulator alone: SEEDS=n stories, or SEED=n for one of them with its story
 # make lint    golangci-lint, pinned in packaging/lint
-# make bench   the benchmarks
+# make bench   side by side with peers, as tables; KAMAL_PROXY and WEBHOOK name binaries of peers that are no packages
+# make bench-silence   REQUESTS keep-alive POSTs over SWITCHES switches of each front door, and the proxy replaced REPLACEMENTS times: some 25 minutes
 # make bench-fleet   20 hosts over SSH, beside a hand-written loop and, where it is installed, Ansible
 # make deps    install what the tests run against (Debian, Ubuntu; as root)
 
@@ -12,6 +13,9 @@ SHELL := /usr/bin/env bash
 GO ?= go
 SEEDS ?= 2000
 SEED ?=
+REQUESTS ?= 1000000
+SWITCHES ?= 500
+REPLACEMENTS ?= 20
 
 # What is done to a damaged database on purpose, bbolt's pointers do not survive
 # under the race detector's checks; a recovered panic is what the tests are about.
@@ -31,7 +35,7 @@ define stage
 	else echo "== $(1): FAILED after $$((SECONDS - began)) s"; exit 1; fi
 endef
 
-.PHONY: test present vet core sim drivers e2e fleet lint build bench bench-fleet deps
+.PHONY: test present vet core sim drivers e2e fleet lint build bench bench-silence bench-fleet deps
 
 # The quick stages come first. The simulator, whose time is virtual, computes
 # behind all others with what they leave of the machine.
@@ -68,7 +72,7 @@ drivers:
 	$(call stage,drivers,$(GO) test -p 2 -timeout 15m $(DRIVERS))
 
 e2e:
-	$(call stage,end to end,$(GO) test -p 1 -timeout 15m -skip Fleet $(E2E))
+	$(call stage,end to end,$(GO) test -p 1 -parallel 4 -timeout 15m -skip 'Fleet|TestBench' $(E2E))
 
 # Ten hosts, each in namespaces of its own: as root.
 fleet:
@@ -88,6 +92,11 @@ build:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./store ./deployer/balancer/proxy
+	$(GO) test ./cmd/e2e -run 'TestBench(Switch|Proxy|Footprint|Deploy|Intake|State)$$' -v -count=1 -timeout 90m
+
+bench-silence:
+	E2E_REQUESTS=$(REQUESTS) E2E_SWITCHES=$(SWITCHES) E2E_REPLACEMENTS=$(REPLACEMENTS) \
+		$(GO) test ./cmd/e2e -run 'TestBenchSilence|TestTheProxyIsReplacedUnderLoad' -v -count=1 -timeout 3h
 
 bench-fleet:
 	E2E_HOSTS=20 $(GO) test ./cmd/e2e -run TestBenchFleet -v -count=1 -timeout 30m

@@ -39,7 +39,7 @@ func TestEveryHostOfAFleetHasARecordThatOutlivesTheProcess(t *testing.T) {
 	}
 	must(t, s.Close())
 	all := records(t, dir)
-	if got := keysOf(all); !slices.Equal(got, []string{"shop/production", "shop/production/web-1", "shop/production/web-2", "shop/production/web-3"}) {
+	if got := keysOf(all); !slices.Equal(got, []string{"shop/production", "shop/production/", "shop/production/web-1", "shop/production/web-2", "shop/production/web-3"}) {
 		t.Errorf("the records are %v", got)
 	}
 	if strings.Contains(all["shop/production"], "web-2") {
@@ -99,13 +99,72 @@ func TestOnlyTheHostsOfAnEventAreWritten(t *testing.T) {
 	}
 }
 
+func TestWhatIsRememberedOfReleasesIsWrittenOnlyWhenItChanges(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, store.Options{NoSync: true})
+	for commit := range 60 {
+		rollOut(t, s, fleet(1), commit+1)
+	}
+	must(t, s.Close())
+	before := records(t, dir)
+	if own, memory := len(before["shop/production"]), len(before["shop/production/"]); own > 2000 || memory < 5*own {
+		t.Errorf("the environment's own record has %d bytes, its memory %d", own, memory)
+	}
+	s = open(t, dir, store.Options{NoSync: true})
+	r := begin(t, s, fleet(1), 61)
+	r.until(deploy.OpCheck)
+	must(t, s.Close())
+	if after := records(t, dir); after["shop/production/"] != before["shop/production/"] || after["shop/production"] == before["shop/production"] {
+		t.Error("in the middle of a deploy the memory was written, or the environment was not")
+	}
+	s = open(t, dir, store.Options{NoSync: true})
+	r.s = s
+	r.all()
+	want, err := s.Live(fleetTarget())
+	must(t, err)
+	must(t, s.Close())
+	s = open(t, dir, store.Options{NoSync: true})
+	got, err := s.Live(fleetTarget())
+	must(t, err)
+	if len(got.Good) != 50 || got.Good[0].Release.Commit.SHA != commitOf(61) || asText(t, got) != asText(t, want) {
+		t.Errorf("read again it is\n%s, and was\n%s", asText(t, got), asText(t, want))
+	}
+}
+
+func TestAnEnvironmentThatWasStoredInOneRecordIsReadAndGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, store.Options{NoSync: true})
+	rollOut(t, s, fleet(2), 1)
+	rollOut(t, s, fleet(2), 2)
+	want, err := s.Live(fleetTarget())
+	must(t, err)
+	must(t, s.Close())
+	whole := want
+	whole.Hosts = deploy.Roster{}
+	rewrite(t, dir, "env", []byte("shop\x00production"), func([]byte) []byte {
+		return []byte(strings.TrimSuffix(asText(t, whole), "}") + `,"host_count":2}`)
+	})
+	update(t, dir, func(tx *bolt.Tx) error { return tx.Bucket([]byte("env")).Delete([]byte("shop\x00production\x00")) })
+	s = open(t, dir, store.Options{NoSync: true})
+	got, err := s.Live(fleetTarget())
+	must(t, err)
+	if asText(t, got) != asText(t, want) {
+		t.Errorf("read it is\n%s, and was\n%s", asText(t, got), asText(t, want))
+	}
+	begin(t, s, fleet(2), 3).until(deploy.OpOut)
+	must(t, s.Close())
+	if all := records(t, dir); !strings.Contains(all["shop/production/"], commitOf(1)) || strings.Contains(all["shop/production"], `"good"`) {
+		t.Errorf("its next event left %v", keysOf(all))
+	}
+}
+
 func TestAHostThatLeftTheConfigurationLeavesNoRecord(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{NoSync: true})
 	rollOut(t, s, fleet(3), 1)
 	rollOut(t, s, fleet(2), 2)
 	must(t, s.Close())
-	if got := keysOf(records(t, dir)); !slices.Equal(got, []string{"shop/production", "shop/production/web-1", "shop/production/web-2"}) {
+	if got := keysOf(records(t, dir)); !slices.Equal(got, []string{"shop/production", "shop/production/", "shop/production/web-1", "shop/production/web-2"}) {
 		t.Errorf("the records are %v", got)
 	}
 	s = open(t, dir, store.Options{NoSync: true})
@@ -115,7 +174,7 @@ func TestAHostThatLeftTheConfigurationLeavesNoRecord(t *testing.T) {
 }
 
 func TestADamagedOrMissingHostsRecordIsFoundAgainInTheJournal(t *testing.T) {
-	host := []byte("shop\x00production\x00web-2")
+	host, memory := []byte("shop\x00production\x00web-2"), []byte("shop\x00production\x00")
 	for name, harm := range map[string]func(b *bolt.Bucket) error{
 		"its checksum is wrong": func(b *bolt.Bucket) error {
 			bad := bytes.Clone(b.Get(host))
@@ -130,6 +189,12 @@ func TestADamagedOrMissingHostsRecordIsFoundAgainInTheJournal(t *testing.T) {
 		"a stranger's record is there": func(b *bolt.Bucket) error {
 			return b.Put([]byte("shop\x00production\x00web-9"), bytes.Clone(b.Get(host)))
 		},
+		"the memory's checksum is wrong": func(b *bolt.Bucket) error {
+			bad := bytes.Clone(b.Get(memory))
+			bad[0] ^= 0xff
+			return b.Put(memory, bad)
+		},
+		"the memory is missing":                   func(b *bolt.Bucket) error { return b.Delete(memory) },
 		"the environment's own record is missing": func(b *bolt.Bucket) error { return b.Delete([]byte("shop\x00production")) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,7 +17,7 @@ const (
 	bucketIndex   = "index"   // deploy, N → Seq
 	bucketDeploys = "deploys" // deploy → summary; until it ended only N
 	bucketTargets = "targets" // target, deploy → nothing
-	bucketEnv     = "env"     // target → Live without hosts; target, host → HostState
+	bucketEnv     = "env"     // target → Live without hosts and memory; target, host → HostState; target and no host → memory
 	bucketQueue   = "queue"   // deploy → target
 	bucketSeen    = "seen"    // request key → deploy
 	bucketCursors = "cursors" // reader → Seq

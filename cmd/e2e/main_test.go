@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(hostVar) != "" {
 		os.Exit(hostMain())
 	}
+	if os.Getenv(peerVar) != "" {
+		os.Exit(peerMain())
+	}
 	os.Exit(runTests(m))
 }
 
