@@ -44,6 +44,7 @@ func (r *rig) badCommands() {
 }
 
 func TestACommandThatCannotBeCarriedOutEndsAsARecordedFailure(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.serve()
 	r.api.ends(r.push(behaviour{Version: "v1"}), deploy.Succeeded)
@@ -171,6 +172,7 @@ func line(text, of string) string {
 }
 
 func TestABrokenConfigurationAtAReloadKeepsTheOldOne(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.serve()
 	r.api.ends(r.push(behaviour{Version: "v1"}), deploy.Succeeded)

@@ -20,6 +20,7 @@ type bad struct {
 }
 
 func TestABadReleaseNeverKeepsTrafficAndTheChannelSaysWhy(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(r *rig) {
 		r.health(object{"healthy_deadline": "6s"})
 		r.blueGreen()["bake_time"] = "4s"
@@ -122,6 +123,7 @@ func (r *rig) occupy(s deploy.Slot) {
 }
 
 func TestAFirstReleaseThatGoesBadIsHeldUntilAPersonGivesItUp(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(r *rig) { r.blueGreen()["bake_time"] = "4s" })
 	r.serve()
 	id := r.push(behaviour{Version: "fades", SickAfter: 1500})

@@ -22,6 +22,7 @@ func behindNginx(t *testing.T, over object) (*rig, *nginxtest.Server, *load) {
 }
 
 func TestAFileOfSomebodyElseThatNginxRefusesStopsTheSwitchAndIsNamed(t *testing.T) {
+	t.Parallel()
 	r, n, l := behindNginx(t, nil)
 	ours := read(t, n.Include)
 	other := n.Write("ipublish/other-team.conf", "upstream theirs { server 127.0.0.1:9 wieght=2; }\n")
@@ -42,6 +43,7 @@ func TestAFileOfSomebodyElseThatNginxRefusesStopsTheSwitchAndIsNamed(t *testing.
 }
 
 func TestAReloadThatReportsSuccessAndDoesNothingIsFoundOut(t *testing.T) {
+	t.Parallel()
 	broken := filepath.Join(t.TempDir(), "broken")
 	r, n, l := behindNginx(t, nil)
 	r.reloadUnless(broken, n)
@@ -76,6 +78,7 @@ func (r *rig) reloadUnless(file string, n *nginxtest.Server) {
 }
 
 func TestAnIncludeEditedByHandIsKeptUntilItIsAccepted(t *testing.T) {
+	t.Parallel()
 	r, n, l := behindNginx(t, nil)
 	r.edit(n)
 	edited := read(t, n.Include)
@@ -98,6 +101,7 @@ func TestAnIncludeEditedByHandIsKeptUntilItIsAccepted(t *testing.T) {
 }
 
 func TestAnIncludeEditedDuringADeployIsLeftAloneAndAccepted(t *testing.T) {
+	t.Parallel()
 	r, n, l := behindNginx(t, nil)
 	sha := r.commit(behaviour{Version: "v2"})
 	id := r.pushed(sha)

@@ -61,6 +61,7 @@ func (r *rig) ran(after deploy.ID) []deploy.ID {
 }
 
 func TestFiftyPushesInABurstDuringADeployAreAtMostTwoMoreDeploysAndTheLastCommitIsLive(t *testing.T) {
+	t.Parallel()
 	r, live, release := busy(t)
 	var shas []string
 	for i := range 50 {
@@ -88,6 +89,7 @@ func TestFiftyPushesInABurstDuringADeployAreAtMostTwoMoreDeploysAndTheLastCommit
 }
 
 func TestARollbackDuringADeployIsItsRevertAndThePushesAfterItWait(t *testing.T) {
+	t.Parallel()
 	r, live, release := busy(t)
 	answer := r.api.command("rollback shop production", "test:rollback-during")
 	if answer.Deploy != live {
@@ -106,6 +108,7 @@ func TestARollbackDuringADeployIsItsRevertAndThePushesAfterItWait(t *testing.T) 
 }
 
 func TestAfterAUsersRollbackPushesWaitUntilTheUnlock(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(r *rig) { r.blueGreen()["keep_old"] = "5m" })
 	r.serve()
 	r.api.ends(r.push(behaviour{Version: "v1"}), deploy.Succeeded)
@@ -137,6 +140,7 @@ func TestALockHoldsDeploysUntilItsTimeIsOverAndAdminsPassIt(t *testing.T) {
 }
 
 func TestAnOlderCommitThatArrivesLateNeverWins(t *testing.T) {
+	t.Parallel()
 	r, live, release := busy(t)
 	older, newer := r.commit(behaviour{Version: "older"}), r.commit(behaviour{Version: "newer"})
 	second := r.pushed(newer)
@@ -157,6 +161,7 @@ func TestAnOlderCommitThatArrivesLateNeverWins(t *testing.T) {
 }
 
 func TestARightThatIsWithdrawnWhileADeployWaitsIsGoneWhenItsTurnComes(t *testing.T) {
+	t.Parallel()
 	r, live, release := busy(t)
 	answer := r.slackSays("deploy shop main", "U024BE7LH")
 	_, number, ok := strings.Cut(answer, "#")

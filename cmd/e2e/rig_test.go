@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/goccy/go-yaml"
@@ -47,7 +48,7 @@ type rig struct {
 func newRig(t *testing.T, changes ...func(r *rig)) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, dir: t.TempDir(), listen: nginxtest.FreeAddr(t), front: nginxtest.FreeAddr(t),
+		t: t, dir: t.TempDir(), listen: freeAddr(t), front: freeAddr(t),
 		blue: freePort(t), green: freePort(t),
 		repo: gittest.NewRepo(t), slack: bottest.NewSlack(t), dingtalk: bottest.NewDingTalk(t),
 	}
@@ -79,13 +80,22 @@ func (r *rig) readLogs() {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	_, port, _ := strings.Cut(nginxtest.FreeAddr(t), ":")
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
+	for {
+		_, port, _ := strings.Cut(nginxtest.FreeAddr(t), ":")
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, twice := given.LoadOrStore(n, true); !twice {
+			return n
+		}
 	}
-	return n
 }
+
+func freeAddr(t testing.TB) string { return "127.0.0.1:" + itoa(freePort(t)) }
+
+// given are the ports that freePort gave: nobody may listen there yet.
+var given sync.Map
 
 // standard is the configuration that most tests begin with; its times are short.
 func (r *rig) standard() object {

@@ -90,6 +90,7 @@ func (r *rig) remove(name string) {
 }
 
 func TestAnAppFindsItsSurroundingsAndEveryHookRunsInItsPlace(t *testing.T) {
+	t.Parallel()
 	r := surroundings(t)
 	r.api.ends(r.release("v1"), deploy.Succeeded)
 	blue, green := strconv.Itoa(r.blue), strconv.Itoa(r.green)
@@ -132,6 +133,7 @@ func (r *rig) mustBeSurrounded() {
 }
 
 func TestAMigrationThatFailsSwitchesNothingAndTellsWhatRan(t *testing.T) {
+	t.Parallel()
 	r := surroundings(t)
 	r.api.ends(r.release("v1"), deploy.Succeeded)
 	r.touch("migrate.fail")
@@ -148,6 +150,7 @@ func TestAMigrationThatFailsSwitchesNothingAndTellsWhatRan(t *testing.T) {
 }
 
 func TestAMigrationThatIsKilledHalfWayWithTheBotRunsAgainAndNeverTwiceAtOnce(t *testing.T) {
+	t.Parallel()
 	r := surroundings(t)
 	r.api.ends(r.release("v1"), deploy.Succeeded)
 	r.hooks()
@@ -175,6 +178,7 @@ func TestAMigrationThatIsKilledHalfWayWithTheBotRunsAgainAndNeverTwiceAtOnce(t *
 }
 
 func TestASharedFolderThatIsNotThereStopsTheDeployBeforeAnythingIsSwitched(t *testing.T) {
+	t.Parallel()
 	r := surroundings(t)
 	r.api.ends(r.release("v1"), deploy.Succeeded)
 	r.remove("settings.ini")
@@ -188,6 +192,7 @@ func TestASharedFolderThatIsNotThereStopsTheDeployBeforeAnythingIsSwitched(t *te
 }
 
 func TestWhatAnAppPrintsOfItsEnvFileIsMaskedEverywhere(t *testing.T) {
+	t.Parallel()
 	r := surroundings(t)
 	r.api.ends(r.release("v1"), deploy.Succeeded)
 	files := behaviour{Version: "v2", Tells: "DB_PASSWORD", Exit: true}.files()
