@@ -10,6 +10,10 @@ import (
 	"ipublish/deploy"
 )
 
+// drainPause is between the looks at a balancer that answers at once whether
+// something is in flight.
+const drainPause = 5 * time.Millisecond
+
 // switchProbes is how many probes of the front door must pass after a switch.
 const switchProbes = 2
 
@@ -226,7 +230,11 @@ func (x *effects) drain(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 	if err := retry(ctx, func(ctx context.Context) error { return b.Route(ctx, s) }); err != nil {
 		return deploy.Evidence{}, err
 	}
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+	longest := 100 * time.Millisecond // between two looks, which may be a command on a host
+	if _, tells := b.(Watcher); tells {
+		longest = drainPause
+	}
+	for pause := drainPause; ; pause = min(2*pause, longest) {
 		var ev deploy.Evidence
 		err := retry(ctx, func(ctx context.Context) error { ev, err = b.Observe(ctx, s); return err })
 		if err != nil {
