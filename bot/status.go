@@ -153,7 +153,7 @@ func aboutRest(r deploy.Request) string {
 	return ", without " + someHosts(r.Without)
 }
 
-// aboutLock is what a lock or unlock is about, after its wish: " until …: reason".
+// aboutLock is what a lock, unlock or alarm is about, after its wish: " until …: reason".
 func aboutLock(r deploy.Request) string {
 	text := ""
 	switch {
@@ -161,7 +161,7 @@ func aboutLock(r deploy.Request) string {
 		text = fmt.Sprintf(", the time of %s is over", r.Lock)
 	case r.Want == deploy.WantLock && r.For > 0:
 		text = fmt.Sprintf(" until %s: %s", clock(r.At.Add(r.For.D())), hostile.Line(r.Reason, maxReason))
-	case r.Want == deploy.WantLock:
+	case r.Want == deploy.WantLock, r.Want == deploy.WantAlarm:
 		text = ": " + hostile.Line(r.Reason, maxReason)
 	}
 	return text

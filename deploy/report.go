@@ -132,10 +132,11 @@ func (r *Report) measure(s State) {
 	}
 	if probes := probeSum(s); probes.Requests > 0 {
 		by = append(by, "verify")
-		if first == nil { // else the probes are among the requests that the proxy counted
-			r.Requests += probes.Requests
+		if first == nil {
+			r.Requests, r.Failures = probes.Requests, probes.Failures
+		} else { // the probes are among the requests that the proxy counted, unless they never came there
+			r.Failures = max(r.Failures, min(probes.Failures, probes.unanswered()))
 		}
-		r.Failures += probes.Failures
 	}
 	r.Measured = strings.Join(by, " and ")
 }
@@ -182,33 +183,40 @@ func probeSum(s State) Tally {
 }
 
 // twoVersions is for how long the old and the new release both answered users:
-// from the first host or switch to the last. Nothing of it where traffic never moved.
+// in many hosts from the first one's return to the last one's; of two slots while
+// the balancer was changed, and while what one had begun was waited for.
 func twoVersions(s State, now time.Time) time.Duration {
 	if !Moved(s) || s.Plan.Old.IsZero() || s.Plan.Old.Key() == s.Plan.Release.Key() {
 		return 0
 	}
+	var sum time.Duration
 	var from, to time.Time
-	for _, list := range []struct {
+	for _, way := range []struct {
 		plan     *Plan
 		outcomes Outcomes
 	}{{s.Plan, s.Outcomes}, {s.Undo, s.UndoOutcomes}} {
-		for i, o := range list.outcomes.All() {
-			switch op := list.plan.Steps[i].Op; {
-			case o.Attempts == 0:
-			case op == OpRoute || op == OpIn:
-				if from.IsZero() {
+		for i, o := range way.outcomes.All() {
+			if o.Attempts == 0 {
+				continue
+			}
+			ended := o.Ended
+			if ended.IsZero() {
+				ended = now
+			}
+			switch way.plan.Steps[i].Op {
+			case OpIn:
+				if to = later(to, ended); from.IsZero() {
 					from = o.Started
 				}
-				to = later(to, o.Ended)
-			case op == OpDrain && !from.IsZero():
-				to = later(to, o.Ended)
+			case OpRoute, OpDrain:
+				sum += ended.Sub(o.Started)
 			}
 		}
 	}
-	if to.IsZero() {
-		to = now
+	if s.Plan.Rolls() {
+		return to.Sub(from)
 	}
-	return to.Sub(from)
+	return sum
 }
 
 func later(a, b time.Time) time.Time {
@@ -296,10 +304,14 @@ func thousands(n uint64) string {
 	return s
 }
 
-// AlarmText says that what is live fails its users, and the way back.
-func AlarmText(l Live, why string) string {
+// AlarmText says that what is live fails its users, and the way back where there
+// is one.
+func AlarmText(l Live, why string, now time.Time) string {
 	what := fmt.Sprintf("%s on %s, live since %s: %s", l.Release.Commit.Short(), l.Slot, l.Deploy, why)
-	if l.Warm == nil || l.Warm.Until.IsZero() {
+	switch back := slices.ContainsFunc(l.Good, func(p Past) bool { return p.Release.Key() != l.Release.Key() }); {
+	case !back:
+		return fmt.Sprintf("%s; there is no earlier release to go back to", what)
+	case l.Warm == nil || !l.Warm.Until.After(now):
 		return fmt.Sprintf("%s; `rollback %s %s` goes back", what, l.Target.App, l.Target.Env)
 	}
 	return fmt.Sprintf("%s; `rollback %s %s` goes back (instant until %s)", what, l.Target.App, l.Target.Env, l.Warm.Until.UTC().Format("15:04 UTC"))

@@ -47,6 +47,11 @@ func (t Tally) bad() float64 {
 	return float64(t.Failures+t.Errors5) / float64(max(t.Requests, t.Failures+t.Errors5, 1))
 }
 
+// unanswered are the failed tries to which nobody answered anything.
+func (t Tally) unanswered() uint64 {
+	return t.Kinds["refused"] + t.Kinds["timeout"] + t.Kinds["cut"] + t.Kinds["other"]
+}
+
 // When says where in a deploy something was seen.
 type When string
 
@@ -117,22 +122,31 @@ func (w Watched) probed() Tally {
 
 // Tolerates reports whether the failures among the probes since the switch are
 // no more than allowed: max_failures, and as many as the same number of probes
-// would have had before the change.
+// would have had before the change. A few probes before excuse no more than
+// blip failures beyond their own, unless most of them failed.
 func (v Verify) Tolerates(before, since Tally) bool {
 	usual := 0.0
-	if before.Requests > 0 {
-		usual = math.Ceil(float64(before.Failures) / float64(before.Requests) * float64(since.Requests))
+	if share := float64(before.Failures) / float64(max(before.Requests, 1)); share > 0 {
+		usual = math.Ceil(share * float64(since.Requests))
+		if share < burstShare && before.Requests < since.Requests/2 {
+			usual = min(usual, float64(before.Failures+blip))
+		}
 	}
 	return float64(since.Failures) <= float64(v.MaxFailures)+usual
 }
 
+const blip = 2
+
 // When real traffic blames a release: fewer bad answers than enoughBad are
 // somebody's odd request; half of all is a burst; over a longer time it is what
-// there was before, doubled, and one in a hundred.
+// there was before, with a margin of so many standard deviations for both
+// samples, and one in a hundred.
 const (
 	enoughBad  = 10
 	burstShare = 0.5
 	extraShare = 0.01
+	deviations = 4.5
+	history    = 100 // fewer requests before are none
 )
 
 // Burst reports whether so many of a second's requests went wrong that nothing
@@ -141,10 +155,19 @@ func (t Tally) Burst() bool {
 	return t.Failures+t.Errors5 >= enoughBad && t.bad() >= burstShare
 }
 
-// Worse reports whether real traffic fares clearly worse than it did before;
-// half of it being bad is worse than anything.
+// Worse reports whether real traffic fares clearly worse than it did before. It
+// may be asked again and again: the margin is wide enough for that.
 func (t Tally) Worse(before Tally) bool {
-	return t.Failures+t.Errors5 >= enoughBad && (t.bad() > 2*before.bad()+extraShare || t.bad() >= burstShare && before.bad() < burstShare)
+	bad, n, m := float64(t.Failures+t.Errors5), float64(t.Requests), float64(before.Requests)
+	switch {
+	case bad < enoughBad:
+		return false
+	case m < history:
+		return t.bad() >= burstShare
+	}
+	usual := (float64(before.Failures+before.Errors5) + 1) / (m + 2) // Laplace's rule: nothing is never
+	spread := math.Sqrt(n * usual * (1 - min(usual, 1)) * (1 + n/m))
+	return bad > n*(usual+extraShare)+deviations*spread
 }
 
 // Quantiles are the latencies of a part of a deploy.

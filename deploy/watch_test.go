@@ -40,14 +40,15 @@ func TestRealTrafficIsJudgedAgainstWhatItWas(t *testing.T) {
 		before, since deploy.Tally
 		worse, burst  bool
 	}{
-		"all is well":                      {tally(1000, 0), tally(1000, 0), false, false},
-		"somebody's odd requests":          {tally(1000, 0), tally(10000, 9), false, false},
-		"one in fifty":                     {tally(1000, 0), tally(500, 10), true, false},
-		"one in fifty as before":           {tally(1000, 20), tally(1000, 20), false, false},
-		"twice as often as before":         {tally(1000, 20), tally(1000, 55), true, false},
-		"everything":                       {tally(1000, 0), tally(20, 20), true, true},
-		"everything, as before":            {tally(1000, 900), tally(20, 20), false, true},
-		"everything, and nothing is known": {tally(0, 0), tally(10, 10), true, true},
+		"all is well":                       {tally(1000, 0), tally(1000, 0), false, false},
+		"somebody's odd requests":           {tally(1000, 0), tally(10000, 9), false, false},
+		"one in fifty":                      {tally(1000, 0), tally(500, 10), true, false},
+		"one in fifty as before":            {tally(1000, 20), tally(1000, 20), false, false},
+		"three times as often as before":    {tally(1000, 20), tally(1000, 70), true, false},
+		"everything":                        {tally(1000, 0), tally(20, 20), true, true},
+		"everything, as before":             {tally(1000, 900), tally(20, 20), false, true},
+		"everything, and nothing is known":  {tally(0, 0), tally(10, 10), true, true},
+		"a little more than a small sample": {tally(100, 1), tally(600, 15), false, false},
 	} {
 		if got := c.since.Worse(c.before); got != c.worse {
 			t.Errorf("%s: worse %t", name, got)

@@ -3,7 +3,6 @@ package deployer
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"time"
 
@@ -35,7 +34,7 @@ func (x *effects) bake(ctx context.Context, s deploy.Step) (deploy.Evidence, err
 		ev.Instances, verdict = b.stillThere(ctx)
 	}
 	if verdict != nil {
-		verdict = x.attribute(ctx, verdict, b.blame.tries())
+		verdict = x.attribute(ctx, verdict, b.blame)
 	}
 	return ev, verdict
 }
@@ -47,7 +46,14 @@ type baking struct {
 	until   time.Time
 	scores  map[deploy.HostID]int // failed checks weigh two, good ones take one off
 	blame   *blame                // by what users see
+
+	doubt   bool      // the process may be gone
+	lookDue time.Time // not before that it is looked for
 }
+
+// lookPause is between two looks for the process, however often users' requests
+// give reason for one.
+const lookPause = 250 * time.Millisecond
 
 // watch goes on until the bake time is over or there is a verdict.
 func (b *baking) watch(ctx context.Context) error {
@@ -66,14 +72,27 @@ func (b *baking) watch(ctx context.Context) error {
 			}
 			health = now.Add(b.x.settings.Health.Interval.D())
 		}
-		rung, err := b.x.drive.lookout.await(ctx, time.Until(earlier(health, b.until)))
-		if rung && err == nil {
-			err = b.gone(ctx)
-		}
-		if err != nil {
+		if err := b.search(ctx, now); err != nil {
 			return err
 		}
+		due := earlier(health, b.until)
+		if b.doubt {
+			due = earlier(due, b.lookDue)
+		}
+		if _, err := b.x.drive.lookout.await(ctx, time.Until(due)); err != nil {
+			return err
+		}
+		b.doubt = b.x.drive.lookout.doubted() || b.doubt
 	}
+}
+
+// search looks for the process where users' requests gave reason to.
+func (b *baking) search(ctx context.Context, now time.Time) error {
+	if !b.doubt || now.Before(b.lookDue) {
+		return nil
+	}
+	b.doubt, b.lookDue = false, now.Add(lookPause)
+	return b.gone(ctx)
 }
 
 // judge gives the verdict of users.
@@ -121,7 +140,7 @@ func (b *baking) checkAll(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		_, err = probeHealth(ctx, h, "127.0.0.1:"+portText(b.step.Port), health, b.step.Release)
+		_, err = probeHealth(ctx, h, localAddress(b.step.Port), health, b.step.Release)
 		return err, nil
 	})
 	if err != nil || ctx.Err() != nil {
@@ -134,6 +153,7 @@ func (b *baking) checkAll(ctx context.Context) error {
 			b.scores[id] = max(b.scores[id]-1, 0)
 			continue
 		}
+		b.doubt = true
 		if b.scores[id] += 2; b.scores[id] >= 2*health.FailureThreshold && !b.away(ctx, id) {
 			return b.unhealthy(ctx, fmt.Sprintf("failed its check too often on %s: %s", id, deploy.MessageOf(bad)))
 		}
@@ -171,69 +191,4 @@ func (b *baking) unhealthy(ctx context.Context, why string) error {
 		e.Log = seen[0].Log
 	}
 	return e
-}
-
-// attribute probes the old release, up to so many times, before the new one is
-// blamed: if it fails as well, going back would help nobody.
-func (x *effects) attribute(ctx context.Context, verdict error, tries int) error {
-	plan := x.drive.st.Plan
-	if x.settings.Rolling != nil {
-		return x.attributeHosts(ctx, verdict)
-	}
-	if deploy.CodeOf(verdict) != deploy.CodeUnhealthy || plan.OldSlot == "" {
-		return verdict
-	}
-	for _, h := range x.settings.Hosts {
-		host, err := x.host(h.ID)
-		if err == nil {
-			err = x.confirmed(ctx, host, plan)
-		}
-		if err == nil && tries > fewTries {
-			err = x.faultless(ctx, host, plan, tries)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			return &deploy.Error{Code: deploy.CodeHold, Log: logOf(verdict), Err: verdict,
-				Message: fmt.Sprintf("%s; the old release on %s fails as well (%s), so going back would not help", deploy.MessageOf(verdict), plan.OldSlot, deploy.MessageOf(err))}
-		}
-	}
-	return verdict
-}
-
-// confirmed probes the old slot, twice before it is called bad.
-func (x *effects) confirmed(ctx context.Context, h Host, plan *deploy.Plan) (err error) {
-	for range fewTries {
-		if _, err = probeHealth(ctx, h, x.oldAddress(plan), x.settings.Health, plan.Old); err == nil {
-			return nil
-		}
-	}
-	return err
-}
-
-func (x *effects) oldAddress(plan *deploy.Plan) string {
-	return "127.0.0.1:" + portText(x.settings.BlueGreen.Port(plan.OldSlot))
-}
-
-// oftenFor bounds how long the old release is asked what failed now and then.
-const oftenFor = 10 * time.Second
-
-// faultless asks the old slot what users ask, often enough to see a fault that
-// shows now and then.
-func (x *effects) faultless(ctx context.Context, h Host, plan *deploy.Plan, tries int) error {
-	if x.settings.Verify == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, oftenFor)
-	defer cancel()
-	d := behind(*x.settings.Verify, func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return h.Dial(ctx, network, x.oldAddress(plan))
-	})
-	for range tries {
-		if err := d.Once(ctx); err != nil && ctx.Err() == nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -2,7 +2,6 @@ package deployer
 
 import (
 	"fmt"
-	"math"
 
 	"ipublish/deploy"
 )
@@ -32,7 +31,7 @@ func (l *lookout) blamesReal(addrs []string) *blame {
 	}
 	before := sum(l.atMark, l.first)
 	if before.Requests < enoughHistory {
-		before = sum(l.atMark, nil)
+		before = sum(l.atMark, nil) // all that the balancer remembers
 	}
 	now := only(l.counters, addrs)
 	since, lately := sum(now, l.atMark), sum(now, l.samples[0].counters)
@@ -47,22 +46,8 @@ func (l *lookout) blamesReal(addrs []string) *blame {
 }
 
 // enoughHistory is how many requests of the old release make a history.
-const enoughHistory = 100
+const enoughHistory = 1000
 
 func share(t deploy.Tally) float64 {
 	return float64(t.Failures+t.Errors5) / float64(max(t.Requests, 1))
-}
-
-// Probes of the old release, before the new one is blamed for failing now and then.
-const (
-	fewTries  = 2
-	mostTries = 200
-)
-
-// tries is how many probes of the old release would show that it fails as often.
-func (b *blame) tries() int {
-	if b == nil || b.share >= 0.5 || b.share <= 0 {
-		return fewTries
-	}
-	return min(int(math.Ceil(3/b.share)), mostTries)
 }

@@ -118,7 +118,7 @@ func (g *gate) pass(ctx context.Context) (deploy.Instance, error) {
 	}
 }
 
-func (g *gate) address() string { return "127.0.0.1:" + portText(g.step.Port) }
+func (g *gate) address() string { return localAddress(g.step.Port) }
 
 // pause is short until the first pass and never longer than what is left of the hold.
 func (g *gate) pause() time.Duration {

@@ -45,8 +45,8 @@ type drive struct {
 func (d *drive) act(ctx context.Context, dec deploy.Decision) error {
 	switch dec.Act {
 	case deploy.ActWait:
-		if err := d.rest(ctx); err != nil {
-			return err
+		if d.lookout != nil {
+			return d.rest(ctx) // and decide anew: somebody may have appended
 		}
 		return d.catchUp(ctx)
 	case deploy.ActPlan:

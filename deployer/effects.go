@@ -35,6 +35,13 @@ func (e *Engine) effects(t deploy.Target, s deploy.Settings) (*effects, error) {
 		if v.Headers, err = e.Drivers.Resolve(s.Verify.Headers); err != nil {
 			return nil, unresolved("verify.headers", err)
 		}
+		body, err := e.Drivers.Resolve(map[string]string{"body": v.Body})
+		if err != nil {
+			return nil, unresolved("verify.body", err)
+		}
+		if v.Body = body["body"]; v.Body != s.Verify.Body {
+			x.keepSecret(body)
+		}
 		x.settings.Verify = &v
 	}
 	env, err := e.Drivers.Resolve(s.Env)

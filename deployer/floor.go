@@ -142,7 +142,7 @@ func (x *effects) fleetRoute() deploy.Step {
 // passesAs probes twice before it says that whatever runs there is not healthy.
 func (x *effects) passesAs(ctx context.Context, h Host, port int) (err error) {
 	for range 2 {
-		if _, err = probeHealth(ctx, h, "127.0.0.1:"+portText(port), x.settings.Health, deploy.Release{}); err == nil {
+		if _, err = probeHealth(ctx, h, localAddress(port), x.settings.Health, deploy.Release{}); err == nil {
 			return nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
@@ -20,9 +21,17 @@ type FrontDoor struct{}
 // Open implements Front.
 func (FrontDoor) Open(v deploy.Verify) Door { return doorTo(v, dialing(v.Connect)) }
 
-// behind is the door of v as seen past the balancer, where nothing is encrypted.
+// behind is the door of v as seen past the balancer, where nothing is encrypted
+// any more and the app is told so.
 func behind(v deploy.Verify, dial dialer) Door {
-	v.URL = "http" + strings.TrimPrefix(strings.TrimPrefix(v.URL, "https"), "http")
+	if rest, secure := strings.CutPrefix(v.URL, "https:"); secure {
+		v.URL = "http:" + rest
+		v.Headers = maps.Clone(v.Headers)
+		if v.Headers == nil {
+			v.Headers = map[string]string{}
+		}
+		v.Headers["X-Forwarded-Proto"] = "https"
+	}
 	return doorTo(v, dial)
 }
 

@@ -16,6 +16,8 @@ const (
 	// guardPatience is how long a release that does not answer may take to be
 	// there again, before anybody is alarmed.
 	guardPatience = time.Second
+	// alarmPeriod is how often the same is told again.
+	alarmPeriod = time.Hour
 )
 
 // guardAll watches what is live after its bake, in every environment whose
@@ -23,22 +25,24 @@ const (
 func (e *Engine) guardAll(ctx context.Context) {
 	var guards sync.WaitGroup
 	defer guards.Wait()
-	posted := map[deploy.Target]*guard{}
+	posted := map[deploy.Target]guard{}
 	for {
 		lives, err := e.Ledger.Lives()
+		var again <-chan time.Time
 		if err != nil && ctx.Err() == nil {
 			e.Log.Error("what is live is not watched, trying again", "err", err)
+			again = time.After(guardPeriod)
 		}
 		for _, l := range lives {
-			g := posted[l.Target]
-			if g != nil && g.live.Deploy == l.Deploy && g.posted() {
+			g, ok := posted[l.Target]
+			if ok && g.live.Deploy == l.Deploy {
 				continue
 			}
-			if g != nil {
+			if ok {
 				g.leave()
 			}
 			within, leave := context.WithCancel(ctx)
-			g = &guard{engine: e, live: l, leave: leave, left: make(chan struct{})}
+			g = guard{engine: e, live: l, leave: leave}
 			posted[l.Target] = g
 			guards.Go(func() { g.stand(within) })
 		}
@@ -46,6 +50,7 @@ func (e *Engine) guardAll(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-e.settled:
+		case <-again:
 		}
 	}
 }
@@ -55,21 +60,10 @@ type guard struct {
 	engine *Engine
 	live   deploy.Live
 	leave  context.CancelFunc
-	left   chan struct{} // closed when it is not at its post any more
 }
 
-func (g *guard) posted() bool {
-	select {
-	case <-g.left:
-		return false
-	default:
-		return true
-	}
-}
-
-// stand returns after an alarm, or when there is nothing to watch.
-func (g *guard) stand(ctx context.Context) {
-	defer close(g.left)
+// stand returns when ctx ends, or when there is nothing to watch.
+func (g guard) stand(ctx context.Context) {
 	defer g.leave()
 	app, env, ok := g.engine.Config(g.live.Target)
 	if !ok || g.live.Slot == "" || env.Rolling != nil {
@@ -93,8 +87,11 @@ func (g *guard) stand(ctx context.Context) {
 		if _, err := l.await(ctx, guardPeriod); err != nil {
 			return
 		}
-		if why := g.trouble(ctx, x, l, slots[g.live.Slot], route); why != "" && g.alarm(ctx, why) {
-			return
+		if why := g.trouble(ctx, x, l, slots[g.live.Slot], route); why != "" {
+			if !wait(ctx, g.alarm(ctx, x.mask(why))) {
+				return
+			}
+			l.renew()
 		}
 		if time.Since(began) >= guardPeriod {
 			began = time.Now()
@@ -104,12 +101,12 @@ func (g *guard) stand(ctx context.Context) {
 }
 
 // trouble says what is wrong with the live release, or nothing.
-func (g *guard) trouble(ctx context.Context, x *effects, l *lookout, s, route deploy.Step) string {
+func (g guard) trouble(ctx context.Context, x *effects, l *lookout, s, route deploy.Step) string {
 	if bl := l.blames(nil, upOf(route)); bl != nil {
 		return bl.why
 	}
 	s.Release = g.live.Release
-	if x.answers(ctx, s) == nil || !wait(ctx, guardPatience) {
+	if !l.doubted() || x.answers(ctx, s) == nil || !wait(ctx, guardPatience) {
 		return ""
 	}
 	err := x.answers(ctx, s)
@@ -129,20 +126,21 @@ func upOf(route deploy.Step) []string {
 	return out
 }
 
-// alarm tells people, once an hour of one deploy; true if that is done, or not
-// needed because a deploy is at it.
-func (g *guard) alarm(ctx context.Context, why string) bool {
+// alarm tells people, once an hour of one deploy, and gives the time until the
+// next look: at once after a deploy that is at it.
+func (g guard) alarm(ctx context.Context, why string) time.Duration {
 	now, err := g.engine.Ledger.Live(g.live.Target)
 	if err != nil || now.Active != 0 || now.Deploy != g.live.Deploy {
-		return err == nil
+		return guardPeriod
 	}
 	at := time.Now()
 	_, _, err = g.engine.Ledger.Submit(ctx, deploy.Request{
 		App: g.live.Target.App, Env: g.live.Target.Env, Want: deploy.WantAlarm, By: deploy.SystemActor(), At: at,
-		Reason: deploy.AlarmText(now, why), Key: fmt.Sprintf("alarm:%s:%d:%d", g.live.Target, g.live.Deploy, at.Unix()/3600),
+		Reason: deploy.AlarmText(now, why, at), Key: fmt.Sprintf("alarm:%s:%d:%d", g.live.Target, g.live.Deploy, at.Unix()/int64(alarmPeriod.Seconds())),
 	})
 	if err != nil {
-		g.engine.Log.Error("an alarm could not be given", "target", g.live.Target, "why", why, "err", err)
+		g.engine.Log.Error("an alarm could not be given, trying again", "target", g.live.Target, "why", why, "err", err)
+		return guardPeriod
 	}
-	return err == nil
+	return alarmPeriod
 }

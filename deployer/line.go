@@ -9,7 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
+	"syscall"
 	"time"
 )
 
@@ -19,16 +19,13 @@ import (
 // read or closed before the next.
 type line struct {
 	dial dialer
-	conn net.Conn
+	conn net.Conn // what is read and written: raw, or TLS over it
+	raw  net.Conn
 	in   *bufio.Reader
 	host string // that conn leads to, with its scheme
 
 	trust *x509.CertPool // nil: what the machine trusts
 }
-
-// aliveWait is for how long a kept connection is listened to before it is used:
-// what was closed meanwhile shows at once.
-const aliveWait = time.Millisecond
 
 // RoundTrip implements http.RoundTripper.
 func (l *line) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -54,11 +51,18 @@ func (l *line) exchange(req *http.Request) (*http.Response, error) {
 	if err := req.Write(l.conn); err != nil {
 		return nil, err
 	}
-	res, err := http.ReadResponse(l.in, req)
-	if err == nil && res.StatusCode == http.StatusSwitchingProtocols {
-		err = errors.New("it wants to speak another protocol")
+	for {
+		res, err := http.ReadResponse(l.in, req)
+		switch {
+		case err != nil:
+			return nil, err
+		case res.StatusCode == http.StatusSwitchingProtocols:
+			return nil, errors.New("it wants to speak another protocol")
+		case res.StatusCode >= http.StatusOK:
+			return res, nil
+		}
+		// A hint that goes before the answer (RFC 9110 §15.2).
 	}
-	return res, err
 }
 
 // ready leaves an open connection to the request's host.
@@ -70,30 +74,40 @@ func (l *line) ready(req *http.Request) error {
 	if l.conn != nil {
 		return nil
 	}
-	conn, err := l.dial(req.Context(), "tcp", withPort(req))
+	raw, err := l.dial(req.Context(), "tcp", withPort(req))
 	if err != nil {
 		return err
 	}
+	conn := raw
 	if req.URL.Scheme == "https" {
-		secure := tls.Client(conn, &tls.Config{ServerName: req.URL.Hostname(), RootCAs: l.trust, MinVersion: tls.VersionTLS12})
+		secure := tls.Client(raw, &tls.Config{ServerName: req.URL.Hostname(), RootCAs: l.trust, MinVersion: tls.VersionTLS12})
 		if err := secure.HandshakeContext(req.Context()); err != nil {
-			_ = conn.Close()
+			_ = raw.Close()
 			return err
 		}
 		conn = secure
 	}
-	l.conn, l.in, l.host = conn, bufio.NewReader(conn), host
+	l.conn, l.raw, l.in, l.host = conn, raw, bufio.NewReader(conn), host
 	return nil
 }
 
-// alive reports whether the other side has not closed the connection, or sent
-// what nobody asked for.
+// alive reports whether the other side has not closed the connection meanwhile.
+// Nothing is waited for. What cannot be looked at so is taken as alive.
 func (l *line) alive() bool {
-	if l.conn.SetReadDeadline(time.Now().Add(aliveWait)) != nil {
+	c, ok := l.raw.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
 		return false
 	}
-	_, err := l.in.Peek(1)
-	return errors.Is(err, os.ErrDeadlineExceeded) && l.conn.SetReadDeadline(time.Time{}) == nil
+	alive := false
+	err = raw.Control(func(fd uintptr) {
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		alive = errors.Is(err, syscall.EAGAIN) || n > 0 && l.conn != l.raw // TLS has more to say than answers
+	})
+	return err == nil && alive
 }
 
 func (l *line) close() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ipublish/deploy"
@@ -20,10 +21,11 @@ const (
 // of it: probes of the front door, and real traffic where the balancer tells of
 // it. It lives as long as the deploy is worked on by this process.
 type lookout struct {
-	news chan struct{} // something went wrong: look
-	stop context.CancelFunc
-	work sync.WaitGroup
-	sees bool // there is something to watch
+	news  chan struct{} // something went wrong: look
+	doubt atomic.Bool
+	stop  context.CancelFunc
+	work  sync.WaitGroup
+	sees  bool // there is something to watch, and somebody takes the windows
 
 	mu       sync.Mutex
 	window   deploy.Window
@@ -45,9 +47,10 @@ type sample struct {
 	counters map[string]deploy.Counter
 }
 
-// lookOut starts watching, where there is something to watch.
-func (x *effects) lookOut(ctx context.Context, when deploy.When) *lookout {
-	l := &lookout{news: make(chan struct{}, 1), window: deploy.Window{When: when, From: time.Now()}}
+// lookOut starts watching, where there is something to watch; before is what was
+// probed earlier, while the old release had the traffic.
+func (x *effects) lookOut(ctx context.Context, when deploy.When, before deploy.Tally) *lookout {
+	l := &lookout{news: make(chan struct{}, 1), window: deploy.Window{When: when, From: time.Now()}, before: before}
 	ctx, l.stop = context.WithCancel(ctx)
 	if v := x.settings.Verify; v != nil {
 		l.sees = true
@@ -80,18 +83,26 @@ func (l *lookout) end() {
 	l.work.Wait()
 }
 
-func (l *lookout) passed(took time.Duration) {
+// switched reports whether the new release has the traffic: what began before
+// that is not held against it.
+func (l *lookout) switched() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.marked
+}
+
+func (l *lookout) passed(took time.Duration, switched bool) {
 	t := deploy.Tally{Requests: 1, Latency: deploy.Latencies{}}
 	t.Latency.Add(took)
-	l.probed(t, nil)
+	l.probed(t, nil, switched)
 }
 
-func (l *lookout) stumbled(err error) {
-	l.probed(deploy.Tally{Requests: 1, Stumbles: 1, Kinds: kinds(err)}, nil)
+func (l *lookout) stumbled(err error, switched bool) {
+	l.probed(deploy.Tally{Requests: 1, Stumbles: 1, Kinds: kinds(err)}, nil, switched)
 }
 
-func (l *lookout) failed(err error) {
-	l.probed(deploy.Tally{Requests: 1, Failures: 1, Kinds: kinds(err)}, err)
+func (l *lookout) failed(err error, switched bool) {
+	l.probed(deploy.Tally{Requests: 1, Failures: 1, Kinds: kinds(err)}, err, switched)
 	l.ring()
 }
 
@@ -99,18 +110,19 @@ func kinds(err error) map[string]uint64 {
 	return map[string]uint64{deploy.AsError(err).Subject: 1}
 }
 
-func (l *lookout) probed(t deploy.Tally, failure error) {
+func (l *lookout) probed(t deploy.Tally, failure error, switched bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.roll()
 	l.window.Probes = l.window.Probes.Plus(t)
-	if l.marked {
-		l.since = l.since.Plus(t)
-	} else {
+	switch {
+	case !switched:
 		l.before = l.before.Plus(t)
-	}
-	if failure != nil {
+	case failure != nil:
 		l.last = failure
+		fallthrough
+	default:
+		l.since = l.since.Plus(t)
 	}
 }
 
@@ -124,17 +136,23 @@ func (l *lookout) counted(t deploy.Traffic) {
 	l.roll()
 	l.sampled()
 	l.mu.Unlock()
-	if was != nil && troubling(sum(t.Counters, was), sum(without(t.Counters, t.Up), was)) {
+	if was == nil {
+		return
+	}
+	all, elsewhere := sum(t.Counters, was), sum(without(t.Counters, t.Up), was)
+	if all.Failures+elsewhere.Requests > 0 {
+		l.doubt.Store(true)
+		l.ring()
+	}
+	if all.Errors5 > 0 {
 		l.ring()
 	}
 }
 
-// troubling reports whether what was counted since the last word may mean that
-// the release which has the traffic fails: something went wrong, or requests went
-// to an address that gets none unless a connect to the other was refused.
-func troubling(all, elsewhere deploy.Tally) bool {
-	return all.Failures+all.Errors5+elsewhere.Requests > 0
-}
+// doubted reports whether the process that has the traffic may be gone: since
+// the last call a request got no answer, or went to an address that gets none
+// unless a connect to the other was refused.
+func (l *lookout) doubted() bool { return l.doubt.Swap(false) }
 
 // sampled remembers this moment, and forgets those before the last second but one.
 func (l *lookout) sampled() {
@@ -179,7 +197,9 @@ func (l *lookout) roll() {
 func (l *lookout) cut(when deploy.When) {
 	l.window.To = time.Now()
 	l.window.Real = sum(l.counters, l.windowed)
-	l.full = append(l.full, l.window)
+	if l.sees {
+		l.full = append(l.full, l.window)
+	}
 	l.window = deploy.Window{When: when, From: l.window.To}
 	l.windowed = l.counters
 }
@@ -233,9 +253,7 @@ func (l *lookout) takeWhole() []deploy.Window {
 
 func (l *lookout) takeFull() []deploy.Window {
 	out := l.full
-	if l.full = nil; !l.sees {
-		return nil
-	}
+	l.full = nil
 	return out
 }
 

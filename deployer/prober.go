@@ -29,6 +29,7 @@ type prober struct {
 
 	waiting chan struct{} // one token a probe on its way
 	line    chan struct{} // the one kept connection
+	hurry   chan struct{} // a closer look begins
 	asked   sync.WaitGroup
 
 	mu    sync.Mutex
@@ -36,7 +37,7 @@ type prober struct {
 }
 
 func newProber(door Door, v deploy.Verify, l *lookout) *prober {
-	return &prober{door: door, verify: v, lookout: l, waiting: make(chan struct{}, probesAtOnce), line: make(chan struct{}, 1)}
+	return &prober{door: door, verify: v, lookout: l, waiting: make(chan struct{}, probesAtOnce), line: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 }
 
 // run probes until ctx ends and returns when the last probe did.
@@ -49,9 +50,23 @@ func (p *prober) run(ctx context.Context) {
 		} else {
 			p.start(ctx, p.waiting, p.door.Once)
 		}
-		if !wait(ctx, p.pause()) {
+		if !p.rest(ctx) {
 			return
 		}
+	}
+}
+
+// rest waits until the next probe is due; false if ctx ended first.
+func (p *prober) rest(ctx context.Context) bool {
+	t := time.NewTimer(p.pause())
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-p.hurry:
+		return wait(ctx, closePause)
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -71,25 +86,25 @@ func (p *prober) start(ctx context.Context, tokens chan struct{}, ask func(conte
 // one asks, and where that fails at once again: a failure counts when it fails
 // twice, or when another one follows it closely.
 func (p *prober) one(ctx context.Context, ask func(context.Context) error) {
-	began := time.Now()
+	began, switched := time.Now(), p.lookout.switched()
 	err := ask(ctx)
 	took := time.Since(began)
 	if ctx.Err() != nil {
 		return
 	}
 	if err == nil {
-		p.lookout.passed(took)
+		p.lookout.passed(took, switched)
 		return
 	}
 	again := p.door.Once(ctx)
-	if ctx.Err() != nil {
-		return
+	stale := switched != p.lookout.switched() // the two were answered by two releases
+	switch {
+	case ctx.Err() != nil:
+	case again != nil, !stale && p.stumbles():
+		p.lookout.failed(err, switched)
+	default:
+		p.lookout.stumbled(err, switched)
 	}
-	if again != nil || p.stumbles() {
-		p.lookout.failed(err)
-		return
-	}
-	p.lookout.stumbled(err)
 }
 
 // stumbles begins a closer look, and reports whether one was going on already.
@@ -98,6 +113,10 @@ func (p *prober) stumbles() bool {
 	defer p.mu.Unlock()
 	before := time.Now().Before(p.close)
 	p.close = time.Now().Add(closeLook)
+	select {
+	case p.hurry <- struct{}{}:
+	default:
+	}
 	return before
 }
 

@@ -211,32 +211,6 @@ func joinTraffic(list []deploy.Traffic) deploy.Traffic {
 	return all
 }
 
-// attributeHosts probes a host that still serves the old release before the new
-// one is blamed: if it fails as well, going back would help nobody.
-func (x *effects) attributeHosts(ctx context.Context, verdict error) error {
-	if deploy.CodeOf(verdict) != deploy.CodeUnhealthy {
-		return verdict
-	}
-	for _, id := range x.drive.st.Untouched() {
-		h, err := x.host(id)
-		if err == nil {
-			err = x.passesAs(ctx, h, x.settings.Rolling.Port)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil && x.away(ctx, id) {
-			continue
-		}
-		if err != nil {
-			return &deploy.Error{Code: deploy.CodeHold, Log: logOf(verdict), Err: verdict,
-				Message: fmt.Sprintf("%s; %s, which still runs the old release, fails as well (%s), so going back would not help", deploy.MessageOf(verdict), id, deploy.MessageOf(err))}
-		}
-		return verdict
-	}
-	return verdict
-}
-
 // away reports whether a host cannot be looked at now.
 func (x *effects) away(ctx context.Context, id deploy.HostID) bool {
 	rt, err := x.engine.Drivers.Runtime(x.settings.Runtime)

@@ -137,7 +137,7 @@ func (x *effects) answers(ctx context.Context, s deploy.Step) error {
 			return 0, err
 		}
 		for range 2 {
-			if _, err = probeHealth(ctx, h, "127.0.0.1:"+portText(s.Port), x.settings.Health, s.Release); err == nil {
+			if _, err = probeHealth(ctx, h, localAddress(s.Port), x.settings.Health, s.Release); err == nil {
 				break
 			}
 		}

@@ -14,7 +14,8 @@ const flushEvery = 15*time.Second + 3*oddment
 func (d *drive) attend(ctx context.Context, x *effects, step deploy.Step) {
 	when := d.when(step)
 	if d.lookout == nil {
-		d.look(x.lookOut(ctx, when))
+		before := d.st.Watched.Probes[deploy.Before].Plus(d.st.Watched.Probes[deploy.During])
+		d.look(x.lookOut(ctx, when, before))
 		if d.moved() {
 			d.lookout.mark()
 		}
@@ -82,16 +83,16 @@ func (d *drive) unseen(windows []deploy.Window) {
 
 // rest ends the watch while a person is waited for, and journals what it saw.
 func (d *drive) rest(ctx context.Context) error {
-	if d.lookout == nil {
-		return nil
-	}
 	windows := d.lookout.take()
 	d.look(nil)
 	if len(windows) == 0 {
 		return nil
 	}
 	windows[len(windows)-1].Rest = true
-	return d.append(ctx, deploy.Event{Kind: deploy.KindWatched, Evidence: &deploy.Evidence{Watch: windows}})
+	if _, ok := d.appendBeside(ctx, d.st.N, deploy.Event{Kind: deploy.KindWatched, Evidence: &deploy.Evidence{Watch: windows}}); !ok {
+		return ctx.Err()
+	}
+	return d.catchUp(ctx)
 }
 
 // flush journals what was seen for long, beside the step under way.

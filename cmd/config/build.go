@@ -320,6 +320,8 @@ func (b *building) verify(key string, f verifyFile) *deploy.Verify {
 	if _, err := regexp.Compile(v.ExpectBody); err != nil {
 		b.fail(key+".expect_body", "%v", err)
 	}
+	b.expand(key+".body", f.Body)
+	b.textFree(key+".body", f.Body)
 	if v.Body != "" && v.Method == "GET" {
 		b.fail(key+".body", "a GET has none: give the method that it is for, such as method: POST")
 	}

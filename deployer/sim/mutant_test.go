@@ -40,7 +40,7 @@ func slotMutants() []mutant {
 		{"a failed check does not void the gate", "deployer/check.go", "g.last, g.passes, g.since = err, 0, time.Time{}", "g.last, g.passes = err, 0"},
 		{"bake does not look at the processes", "deployer/bake.go", "return seen, b.x.samePassed(b.step, seen)", "return seen, nil"},
 		{"the probes condemn nobody", "deployer/bake.go", "b.addresses()); b.blame == nil {", "b.addresses()); true {"},
-		{"the new release is always to blame", "deployer/bake.go", `if deploy.CodeOf(verdict) != deploy.CodeUnhealthy || plan.OldSlot == "" {`, `if true || plan.OldSlot == "" {`},
+		{"the new release is always to blame", "deployer/attribute.go", `case plan.OldSlot == "":`, `case plan.OldSlot == "", true:`},
 		{"leases run out at once", "deployer/lease.go", "if over < at {", "if over < at-100*time.Hour {"},
 		{"plans over any world", "deploy/planner.go", "func (p planning) worldFits() error {\n", "func (p planning) worldFits() error {\n\tif true {\n\t\treturn nil\n\t}\n"},
 		{"warm is whatever runs there", "deploy/planner.go", "return then.Passed && now.Host == then.Host && now.PID == then.PID && now.Started == then.Started", "return then.Passed && now.Host == then.Host"},
