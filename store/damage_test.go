@@ -393,3 +393,18 @@ func (w truth) compare(t *testing.T, label string, s *store.Store) (whole bool) 
 	fine("tail", err, uint64(len(events)) == s.LastSeq())
 	return whole
 }
+
+func TestADatabaseOfAnEarlierFormIsReadAndSaysFromThenOnWhoWroteIt(t *testing.T) {
+	dir := t.TempDir()
+	fillStore(t, dir, 1)
+	rewrite(t, dir, "meta", []byte("schema"), func([]byte) []byte { return []byte("1") })
+	s, err := store.Open(dir, store.Options{})
+	must(t, err)
+	must(t, s.Close())
+	rewrite(t, dir, "meta", []byte("schema"), func(form []byte) []byte {
+		if string(form) != "2" {
+			t.Errorf("it says form %s", form)
+		}
+		return form
+	})
+}

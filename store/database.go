@@ -218,9 +218,22 @@ func (d *database) confirm(mark marker, o Options) (marker, error) {
 		if o.accept() != lossAccepted {
 			return marker{}, err
 		}
-		return d.leap(stored, mark.beyond())
+		if stored, err = d.leap(stored, mark.beyond()); err != nil {
+			return stored, err
+		}
 	}
-	return stored, nil
+	return d.raise(stored)
+}
+
+// raise notes the form that this binary writes, so that an older one that meets
+// it says so, instead of calling records damaged that it cannot know.
+func (d *database) raise(stored marker) (marker, error) {
+	if stored.Schema == schemaVersion {
+		return stored, nil
+	}
+	stored.Schema = schemaVersion
+	err := d.Update(func(tx *bolt.Tx) error { return putMeta(tx, metaSchema, schemaVersion) })
+	return stored, coded("open", d.here.path, err)
 }
 
 // leap leaves numbers out that may have been given.

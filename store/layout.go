@@ -7,8 +7,9 @@ import (
 	"ipublish/deploy"
 )
 
-// schemaVersion is the form of the database that this binary reads and writes.
-const schemaVersion = 1
+// schemaVersion is the form of the database that this binary writes. It reads
+// every earlier one. 2: records of what was watched, releases remembered apart.
+const schemaVersion = 2
 
 // The buckets, with key → content. Numbers are big-endian, so that they sort.
 const (
