@@ -45,6 +45,8 @@ type backend struct {
 	errors5  atomic.Uint64
 	refused  atomic.Uint64 // connects
 
+	latencies latencies // of answers that came whole
+
 	left    time.Time   // when it left the table; the registry's lock guards it
 	drain   *time.Timer // likewise; nil: no end was set
 	over    atomic.Bool // the time for tunnels and streams is
@@ -141,6 +143,7 @@ func (b *backend) status() addressStatus {
 			Requests: b.requests.Load(),
 			Failures: b.failures.Load(),
 			Errors5:  b.errors5.Load(),
+			Latency:  b.latencies.told(),
 		},
 	}
 }

@@ -19,6 +19,7 @@ const (
 	maxCallAnswer = 8 << 20
 	movedInterval = 5 * time.Millisecond
 	maxTurns      = 3
+	giveUpTimeout = 500 * time.Millisecond
 )
 
 // client speaks to a proxy process over its control socket.
@@ -44,7 +45,8 @@ func (c client) ping(ctx context.Context) (p ping, err error) {
 // put takes a turn and sets the route in it: of two calls for one route the
 // later one wins, also when the earlier one was given up and arrives afterwards.
 // One that was given up may take its turn late, which ends ours: then another is
-// taken, for whoever is still asking is the later one.
+// taken, for whoever is still asking is the later one. Who gives up ends the turn,
+// so that what is in force does not change behind a later question either.
 func (c client) put(ctx context.Context, o order) error {
 	for tries := 1; ; tries++ {
 		var t turn
@@ -53,10 +55,22 @@ func (c client) put(ctx context.Context, o order) error {
 		}
 		o.turn = t.Turn
 		err := c.follow(ctx, o)
-		if deploy.CodeOf(err) != deploy.CodeUnavailable || tries == maxTurns {
+		switch {
+		case err != nil && (ctx.Err() != nil || tries == maxTurns):
+			c.giveUp(ctx, o.Name)
+			return err
+		case deploy.CodeOf(err) != deploy.CodeUnavailable:
 			return err
 		}
 	}
+}
+
+// giveUp takes a turn that nobody uses. A proxy that does not answer in time is
+// left: it is not to hold up who gave up.
+func (c client) giveUp(ctx context.Context, name string) {
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveUpTimeout)
+	defer cancel()
+	_ = c.call(limit, http.MethodPost, "/v1/turns/"+url.PathEscape(name), nil, &turn{})
 }
 
 // follow sets the route without asking for a turn.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,7 +32,11 @@ type turn struct {
 func (p *process) control() http.Handler {
 	g := p.registry
 	routes := http.NewServeMux()
-	routes.HandleFunc("GET /v1/ping", p.ping)
+	routes.HandleFunc("POST /v1/succession", p.succession)
+	routes.HandleFunc("POST /v1/handover", p.handOver)
+	routes.HandleFunc("GET /v1/ping", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, ping{PID: os.Getpid(), Version: p.o.version}, g.answers())
+	})
 	routes.HandleFunc("GET /v1/routes", func(w http.ResponseWriter, _ *http.Request) {
 		all, err := g.list()
 		reply(w, all, err)
@@ -57,11 +62,7 @@ func (p *process) control() http.Handler {
 		}
 		reply(w, struct{}{}, err)
 	})
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/succession", p.succession)
-	mux.HandleFunc("POST /v1/handover", p.handOver)
-	mux.Handle("/", whileHere(g, routes))
-	return mux
+	return routes
 }
 
 // lastControl answers on an elder's own socket, which only its successor knows.
@@ -78,21 +79,6 @@ func (p *process) lastControl() http.Handler {
 		reply(w, struct{}{}, nil)
 	})
 	return mux
-}
-
-// whileHere sends the asker to the process that took over, or has it wait.
-func whileHere(g *registry, h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if g.moved() {
-			refuse(w, http.StatusMisdirectedRequest, errEnding())
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
-}
-
-func (p *process) ping(w http.ResponseWriter, _ *http.Request) {
-	reply(w, ping{PID: os.Getpid(), Version: p.o.version}, nil)
 }
 
 func setting(put func(order) (status, error)) http.HandlerFunc {
@@ -140,15 +126,18 @@ func decodeBody(w http.ResponseWriter, r *http.Request, into any) error {
 	return nil
 }
 
+// reply sends who asks to the process that took over, or has it wait, where that
+// is the error.
 func reply(w http.ResponseWriter, value any, err error) {
-	if err != nil {
-		refuse(w, statusOf(deploy.CodeOf(err)), err)
-		return
+	switch {
+	case err == nil:
+		write(w, http.StatusOK, value)
+	case errors.Is(err, errMoved):
+		write(w, http.StatusMisdirectedRequest, deploy.AsError(errEnding()))
+	default:
+		write(w, statusOf(deploy.CodeOf(err)), deploy.AsError(err))
 	}
-	write(w, http.StatusOK, value)
 }
-
-func refuse(w http.ResponseWriter, status int, err error) { write(w, status, deploy.AsError(err)) }
 
 func write(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")

@@ -11,15 +11,18 @@
 //   - A change is on disk before it is acknowledged, and in force when it is.
 //   - A route is never without an address that is up.
 //   - Nothing that changes something is sent twice: only a request of which not a
-//     byte was sent goes over another connection or, when the connect was refused,
-//     to another address. What the client declared repeatable (GET, HEAD, OPTIONS,
-//     TRACE, an Idempotency-Key) net/http repeats on a connection that it reused.
+//     byte was sent goes over another connection or, when the connect was refused
+//     or the new connection ended first, to another address. What the client
+//     declared repeatable (GET, HEAD, OPTIONS, TRACE, an Idempotency-Key) net/http
+//     repeats on a connection that it reused.
 //   - Connections that a request left idle are closed as soon as their address
 //     is no longer up, so that no request meets a stopping process on one, and
 //     no stopping process waits for one.
 //   - Host, X-Real-IP, REMOTE-HOST, Forwarded, path, query and Location pass
 //     unchanged; X-Forwarded-For gets the peer appended.
-//   - Of two changes of a route the one begun later wins, whenever they arrive.
+//   - Of two changes of a route the one begun later wins, whenever they arrive; one
+//     that was given up changes nothing any more once Route has returned, but where
+//     the proxy answered nobody for half a second.
 //   - A drain ends: what has no end of its own (a WebSocket, server-sent events,
 //     any answer of which nobody said how long it is) is closed when the drain
 //     step's time is over, and how many were is told. What else is in flight then
@@ -35,5 +38,6 @@
 //     which meanwhile adds what the elder has in flight to its own. Who asks
 //     for it: `ipublish proxy --replace`, SIGHUP (systemctl reload), or Ensure
 //     where a proxy of another version answers.
-//   - Failures are told while they happen, to whoever watches (Watch).
+//   - Failures are told while they happen, to whoever watches (Watch), and of every
+//     answer that ends by itself how long it took.
 package proxy

@@ -94,7 +94,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// An application may answer while it still reads.
 		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/1 always can
 	}
-	x := exchange{door: d, w: w, client: r}
+	x := exchange{door: d, w: w, client: r, began: time.Now()}
 	x.serve()
 }
 

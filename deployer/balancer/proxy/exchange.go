@@ -6,8 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"slices"
 	"strings"
+	"time"
 )
 
 var errNobody = errors.New("no address is up")
@@ -19,6 +19,8 @@ type exchange struct {
 	door   *door
 	w      http.ResponseWriter
 	client *http.Request // as it came
+	began  time.Time     // when its head was there
+	proxy  httputil.ReverseProxy
 
 	backend *backend // in flight there; nil: nowhere
 	taken   role
@@ -33,14 +35,15 @@ type exchange struct {
 
 func (x *exchange) serve() {
 	defer x.end()
-	proxy := httputil.ReverseProxy{
+	x.proxy = httputil.ReverseProxy{
 		Rewrite:      rewrite,
 		Transport:    x,
 		BufferPool:   x.door.buffers,
 		ErrorLog:     x.door.silent,
 		ErrorHandler: x.refuse,
 	}
-	proxy.ServeHTTP(x.w, x.client)
+	x.proxy.ServeHTTP(x.w, x.client)
+	x.measure()
 }
 
 // RoundTrip sends the request to the table's address, and on to the next one as
@@ -66,13 +69,25 @@ func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
+// try sends the request to the address, anew where it met a connection that had
+// just been closed: of those there are only so many.
 func (x *exchange) try(out *http.Request) (*http.Response, error) {
 	out.URL.Host = x.backend.addr
-	if err := x.upload.attach(out); err != nil {
-		return nil, err
+	for {
+		if err := x.upload.attach(out); err != nil {
+			return nil, err
+		}
+		res, err := x.backend.transport.RoundTrip(out)
+		if err == nil || !metClosed(err) || !x.upload.unused() {
+			return res, err
+		}
 	}
-	return x.backend.transport.RoundTrip(out)
 }
+
+// metClosed reports whether the transport took an unused connection just when
+// the backend had closed it, and so sent nothing. It repeats by itself only what
+// may be sent twice, and does not export its error.
+func metClosed(err error) bool { return err.Error() == "http: server closed idle connection" }
 
 // next leaves the address that the request is at and takes another.
 func (x *exchange) next() bool {
@@ -163,6 +178,14 @@ func (x *exchange) blamed() *backend {
 	return x.backend
 }
 
+// measure counts how long the answer took, which is whole now: one that broke
+// ended in a panic. What has no end of its own took as long as somebody liked.
+func (x *exchange) measure() {
+	if x.answered && !x.failed && (x.stay == nil || x.stay.ends()) {
+		x.backend.latencies.add(time.Since(x.began))
+	}
+}
+
 func (x *exchange) end() {
 	if x.stay != nil {
 		_ = x.stay.body.Close() // usually closed already
@@ -205,12 +228,16 @@ func rewrite(pr *httputil.ProxyRequest) {
 		out.Host = localAddress(in)
 	}
 	keep(out.Header, in.Header, "Forwarded", "X-Real-Ip", "Remote-Host", "X-Forwarded-Host", "X-Forwarded-Proto")
-	if peer, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
-		through := slices.Concat(in.Header["X-Forwarded-For"], []string{peer})
-		out.Header["X-Forwarded-For"] = []string{strings.Join(through, ", ")}
+	peer, _, err := net.SplitHostPort(in.RemoteAddr)
+	if through := in.Header["X-Forwarded-For"]; err == nil && len(through) > 0 {
+		peer = strings.Join(through, ", ") + ", " + peer
 	}
-	setAbsent(out.Header, "X-Forwarded-Host", out.Host)
-	setAbsent(out.Header, "X-Forwarded-Proto", "http")
+	values := []string{peer, out.Host, "http"} // one allocation for three headers
+	if err == nil {
+		out.Header["X-Forwarded-For"] = values[0:1:1]
+	}
+	setAbsent(out.Header, "X-Forwarded-Host", values[1:2:2])
+	setAbsent(out.Header, "X-Forwarded-Proto", values[2:3:3])
 }
 
 // keep copies headers from the client's request, even where its Connection
@@ -223,9 +250,9 @@ func keep(out, in http.Header, names ...string) {
 	}
 }
 
-func setAbsent(h http.Header, name, value string) {
+func setAbsent(h http.Header, name string, value []string) {
 	if len(h[name]) == 0 {
-		h[name] = []string{value}
+		h[name] = value
 	}
 }
 

@@ -28,7 +28,7 @@ func (p *pace) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.free {
-		p.set(time.Now().Add(p.limit))
+		p.expect()
 	}
 }
 
@@ -60,7 +60,7 @@ func (p *pace) end() {
 	defer p.mu.Unlock()
 	p.free = true
 	if !p.all {
-		p.set(time.Now().Add(p.limit))
+		p.expect()
 	}
 }
 
@@ -68,6 +68,13 @@ func (p *pace) lift() {
 	if !p.free {
 		p.free = true
 		p.set(time.Time{})
+	}
+}
+
+// expect does nothing for a request without a body.
+func (p *pace) expect() {
+	if p.conn != nil {
+		p.set(time.Now().Add(p.limit))
 	}
 }
 

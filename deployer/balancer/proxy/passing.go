@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"maps"
 	"net"
 
@@ -52,15 +53,32 @@ func (g *registry) forsake() {
 	g.elders = elders{}
 }
 
-// moved reports whether another process may already know better.
-func (g *registry) moved() bool {
+// errMoved says that another process may already know better: nothing was done,
+// and who asks is to ask that one.
+var errMoved = errors.New("another proxy has taken over or may do so")
+
+// here reports why it is not this process that answers about routes. The caller
+// holds the lock.
+func (g *registry) here() error {
+	switch g.phase {
+	case serving:
+		return nil
+	case ending:
+		return errEnding()
+	}
+	return errMoved
+}
+
+// answers is here for who does not hold the lock.
+func (g *registry) answers() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.phase == frozen || g.phase == retired
+	return g.here()
 }
 
 // follow puts the successor's table in force for the clients that are still
-// connected here. A route that came later has none.
+// connected here: of two the one of the later turn, whenever they arrive. A route
+// that came later has none.
 func (g *registry) follow(o order) (status, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -68,6 +86,10 @@ func (g *registry) follow(o order) (status, error) {
 	if !ok {
 		return status{}, unknownRoute(o.Name)
 	}
+	if o.turn < g.turns[o.Name] {
+		return status{}, errTurnOver(o.Name)
+	}
+	g.turns[o.Name] = o.turn
 	l.enforce(o.normal())
 	if o.drain != nil {
 		l.expire(*o.drain)
@@ -115,8 +137,8 @@ func (g *registry) estate() estate {
 func (g *registry) inherit(e estate) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.phase != serving {
-		return errEnding()
+	if err := g.here(); err != nil {
+		return err
 	}
 	g.elders.bury(e)
 	return nil

@@ -105,13 +105,16 @@ func (g *registry) reopen() bool {
 }
 
 // turn begins a new turn of a route; what was begun in an earlier one is not
-// put into force any more.
+// put into force any more, here or at an elder.
 func (g *registry) turn(name string) (turn, error) {
 	if _, err := deploy.ParseTarget(name); err != nil {
 		return turn{}, &deploy.Error{Code: deploy.CodeInvalid, Op: "route", Subject: name, Err: err}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err := g.here(); err != nil {
+		return turn{}, err
+	}
 	g.turns[name]++
 	return turn{g.turns[name]}, nil
 }
@@ -172,12 +175,13 @@ func (g *registry) enforce(l *lane, r route) error {
 func (g *registry) remove(name string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err := g.here(); err != nil {
+		return err
+	}
+	g.turns[name]++
 	l, ok := g.lanes[name]
 	if !ok {
 		return unknownRoute(name)
-	}
-	if g.phase != serving {
-		return errEnding()
 	}
 	rest := slices.DeleteFunc(g.routes(), func(r route) bool { return r.Name == name })
 	if err := g.file.save(rest, g.damaged); err != nil {
@@ -192,6 +196,9 @@ func (g *registry) remove(name string) error {
 func (g *registry) get(name string) (status, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err := g.here(); err != nil {
+		return status{}, err
+	}
 	l, ok := g.lanes[name]
 	if !ok {
 		return status{}, unknownRoute(name)
@@ -202,6 +209,9 @@ func (g *registry) get(name string) (status, error) {
 func (g *registry) list() ([]status, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err := g.here(); err != nil {
+		return nil, err
+	}
 	all := make([]status, 0, len(g.lanes))
 	for _, name := range slices.Sorted(maps.Keys(g.lanes)) {
 		s, err := g.status(g.lanes[name])
@@ -274,12 +284,11 @@ func (g *registry) doorFor(l *lane, addr string) (*door, error) {
 
 // allow says whether the route may be set at all.
 func (g *registry) allow(o order) error {
-	if g.phase != serving {
-		return errEnding()
+	if err := g.here(); err != nil {
+		return err
 	}
 	if o.turn != g.turns[o.Name] {
-		return &deploy.Error{Code: deploy.CodeUnavailable, Op: "route", Subject: o.Name,
-			Message: "the route was asked for anew meanwhile, so this request was not carried out: look at what is in force and ask again"}
+		return errTurnOver(o.Name)
 	}
 	for name, l := range g.lanes {
 		if name != o.Name && l.route.Listen == o.Listen {
@@ -326,6 +335,11 @@ func addressTaken(addr, owner string) error {
 
 func unknownRoute(name string) error {
 	return &deploy.Error{Code: deploy.CodeNotFound, Op: "find route", Subject: name, Message: "the proxy has no route " + name + " yet"}
+}
+
+func errTurnOver(name string) error {
+	return &deploy.Error{Code: deploy.CodeUnavailable, Op: "route", Subject: name,
+		Message: "the route was asked for anew meanwhile, so this request was not carried out: look at what is in force and ask again"}
 }
 
 func errEnding() error {

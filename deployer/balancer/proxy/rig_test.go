@@ -24,8 +24,11 @@ import (
 
 var shop = deploy.Target{App: "shop", Env: "production"}
 
-// TestMain is also the proxy process of the tests that kill and replace it.
+// TestMain is also the processes of the tests that kill and replace them.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "app" {
+		os.Exit(appProcess(os.Args[2]))
+	}
 	if len(os.Args) >= 4 && os.Args[1] == "proxy" {
 		os.Exit(proxyProcess(os.Args[2], os.Args[3], os.Args[4:]))
 	}

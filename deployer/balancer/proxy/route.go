@@ -53,6 +53,7 @@ func (a addressStatus) plus(b addressStatus) addressStatus {
 	a.Requests += b.Requests
 	a.Failures += b.Failures
 	a.Errors5 += b.Errors5
+	a.Latency = a.Latency.Plus(b.Latency)
 	a.Refused += b.Refused
 	a.Cut.Tunnels += b.Cut.Tunnels
 	a.Cut.Streams += b.Cut.Streams

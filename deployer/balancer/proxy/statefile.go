@@ -43,7 +43,7 @@ type damagedRecord struct {
 // nothing in it can be trusted.
 func (f stateFile) load() ([]route, []damagedRecord, error) {
 	data, err := os.ReadFile(string(f))
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, absent := os.Lstat(string(f)); errors.Is(err, fs.ErrNotExist) && errors.Is(absent, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
 	if err != nil {

@@ -22,17 +22,16 @@ type stay struct {
 
 // newStay returns nil for an answer that ends by itself.
 func newStay(x *exchange, res *http.Response) *stay {
-	s := &stay{backend: x.backend, door: x.door, body: res.Body, tunnel: res.StatusCode == http.StatusSwitchingProtocols}
-	if s.tunnel {
-		return s
-	}
-	if res.ContentLength >= 0 || res.Body == http.NoBody {
+	tunnel := res.StatusCode == http.StatusSwitchingProtocols
+	if !tunnel && (res.ContentLength >= 0 || res.Body == http.NoBody) {
 		return nil
 	}
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	s.events = kind == "text/event-stream"
-	return s
+	return &stay{backend: x.backend, door: x.door, body: res.Body, tunnel: tunnel, events: !tunnel && kind == "text/event-stream"}
 }
+
+// ends reports whether it is an answer that its application is to finish.
+func (s *stay) ends() bool { return !s.tunnel && !s.events }
 
 // end cuts the exchange and reports whether that was the first cut.
 func (s *stay) end() bool {
