@@ -93,7 +93,7 @@ func duePieces(s deploy.State, l deploy.Letter, t told) []piece {
 	if card && (l.Ref == "" || s.Ended()) {
 		out, card = append(out, cardPiece), false
 	}
-	if reverts(s) && !s.Ended() && !t.Reverting {
+	if reverts(s) && (!s.Ended() || s.Ending == deploy.Reverted) && !t.Reverting {
 		out = append(out, revertPiece)
 	}
 	if hasDetails(s) && !detailsTold(s, t) {

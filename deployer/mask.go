@@ -19,14 +19,29 @@ func (x *effects) mask(text string) string {
 	return text
 }
 
-// masked is the evidence without secrets in what processes logged.
+// masked is the evidence without secrets in what processes logged, and without
+// latencies, which are in the windows of the watch.
 func (x *effects) masked(ev deploy.Evidence) deploy.Evidence {
+	ev.Traffic = untimed(ev.Traffic)
 	ev.Instances = slices.Clone(ev.Instances)
 	for i := range ev.Instances {
 		ev.Instances[i].Log = x.mask(ev.Instances[i].Log)
 		ev.Instances[i].Command = x.mask(ev.Instances[i].Command)
 	}
 	return ev
+}
+
+func untimed(t *deploy.Traffic) *deploy.Traffic {
+	if t == nil || t.Counters == nil {
+		return t
+	}
+	out := *t
+	out.Counters = make(map[string]deploy.Counter, len(t.Counters))
+	for addr, c := range t.Counters {
+		c.Latency = nil
+		out.Counters[addr] = c
+	}
+	return &out
 }
 
 // maskedFailures are without secrets; their causes become text.

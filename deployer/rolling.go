@@ -72,7 +72,7 @@ func (x *effects) in(ctx context.Context, s deploy.Step) (deploy.Evidence, error
 	if err == nil && x.settings.Verify != nil {
 		ctx, cancel := context.WithTimeout(ctx, reachPatience)
 		defer cancel()
-		ev.Probe, err = x.verifySwitch(ctx)
+		ev.Probe, err = x.verifySwitch(ctx, s)
 	}
 	if err == nil {
 		ev.Note = x.enable(ctx, s)

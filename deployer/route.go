@@ -42,7 +42,7 @@ func (x *effects) route(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 		x.drive.lookout.mark()
 	}
 	if err == nil && x.settings.Verify != nil {
-		ev.Probe, err = x.verifySwitch(ctx)
+		ev.Probe, err = x.verifySwitch(ctx, s)
 	}
 	if err != nil {
 		ev.Traffic = x.seenNow(ctx, s)
@@ -166,17 +166,25 @@ func verifyRoute(s deploy.Step, t *deploy.Traffic) error {
 		Message: fmt.Sprintf("the balancer says that %s receives traffic, not %s", seen, strings.Join(want, ", "))}
 }
 
-// verifySwitch wants a few good answers of the front door in a row.
-func (x *effects) verifySwitch(ctx context.Context) (*deploy.Probe, error) {
+// verifySwitch wants a few good answers of the front door in a row. It waits for
+// them until users blame the release: then it is for the old one to say whether
+// it would do better.
+func (x *effects) verifySwitch(ctx context.Context, s deploy.Step) (*deploy.Probe, error) {
 	sum := &deploy.Probe{}
 	d := x.engine.Front.Open(*x.settings.Verify)
 	defer d.Close()
 	err := retry(ctx, func(ctx context.Context) error {
 		for range switchProbes {
-			if err := probeFront(ctx, d, sum); err != nil {
-				return &deploy.Error{Code: deploy.CodeUnavailable, Op: "verify", Subject: x.settings.Verify.URL,
-					Message: "after the switch the front door does not answer: " + deploy.MessageOf(err), Err: err}
+			err := probeFront(ctx, d, sum)
+			if err == nil {
+				continue
 			}
+			if bl := x.drive.lookout.blames(x.settings.Verify, upOf(s)); bl != nil && x.drive.st.Undo == nil {
+				return x.attribute(ctx, &deploy.Error{Code: deploy.CodeUnhealthy, Op: "route", Subject: s.Subject(), Err: err,
+					Message: fmt.Sprintf("%s on %s %s", s.Release.Commit.Short(), s.Slot, bl.why)}, bl)
+			}
+			return &deploy.Error{Code: deploy.CodeUnavailable, Op: "verify", Subject: x.settings.Verify.URL,
+				Message: "after the switch the front door does not answer: " + deploy.MessageOf(err), Err: err}
 		}
 		return nil
 	})

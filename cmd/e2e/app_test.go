@@ -31,6 +31,7 @@ type behaviour struct {
 	DiesAfter int64  // milliseconds of serving after which the process is gone
 	Boot      int64  // milliseconds that it takes until it listens
 	Idle      int64  // milliseconds for which it keeps an idle connection; 0: as long as the client
+	Flaw      flaw   // of its answers to users
 }
 
 // files are the tree of a commit with this behaviour.
@@ -83,7 +84,7 @@ func serveApp() error {
 
 // listen serves until SIGTERM, then lets what is in flight end.
 func (b behaviour) listen(ctx context.Context) error {
-	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: b.pages(time.Now()), IdleTimeout: time.Duration(b.Idle) * time.Millisecond}
+	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: b.flawed(b.pages(time.Now())), IdleTimeout: time.Duration(b.Idle) * time.Millisecond}
 	ended := make(chan error, 1)
 	go func() { ended <- server.ListenAndServe() }()
 	var dies <-chan time.Time
