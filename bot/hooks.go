@@ -122,7 +122,7 @@ func (s *Server) wishes(app string, push deploy.Push) (wishes []deploy.Request, 
 		return nil, "it is not a branch"
 	case push.Deleted():
 		return nil, "the branch was deleted"
-	case strings.Contains(strings.ToLower(push.Message), "[skip deploy]"):
+	case skips(push.Message):
 		return nil, "its message says [skip deploy]"
 	}
 	for _, t := range s.Config().pushed(push.Repo, branch) {
@@ -134,6 +134,20 @@ func (s *Server) wishes(app string, push deploy.Push) (wishes []deploy.Request, 
 		why = "no environment deploys this repository's branch on push by this hook"
 	}
 	return wishes, why
+}
+
+// skipMark follows a bracket in the message of a commit that is not to be deployed.
+const skipMark = "skip deploy]"
+
+// skips looks for the mark in any case, without a copy of the message.
+func skips(message string) bool {
+	for rest, more := message, true; more; {
+		_, rest, more = strings.Cut(rest, "[")
+		if len(rest) >= len(skipMark) && strings.EqualFold(rest[:len(skipMark)], skipMark) {
+			return true
+		}
+	}
+	return false
 }
 
 // speaksFor reports whether a hook's secret is good for an app: an app's own

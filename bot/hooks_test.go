@@ -131,3 +131,14 @@ func TestADeliveryThatCannotBeKeptIsAskedForAgain(t *testing.T) {
 		t.Errorf("got %d", code)
 	}
 }
+
+func TestTheMarkToSkipIsFoundAnywhereInAMessage(t *testing.T) {
+	for message, want := range map[string]bool{
+		"": false, "[": false, "skip deploy]": false, "[skip deploy": false, "[skip-deploy]": false, "[wip] fix": false,
+		"[skip deploy]": true, "Fix [[SKIP Deploy]": true, "[a] [b]\n\n[skip deploy].": true, "[skip [skip deploy]]": true,
+	} {
+		if skips(message) != want {
+			t.Errorf("%q: %v", message, !want)
+		}
+	}
+}

@@ -16,14 +16,23 @@ import (
 // reader is the notifier's name among the readers of the journal.
 const reader = "notifier"
 
-// tailBatch is how many events are read at once.
-const tailBatch = 256
+const (
+	tailBatch = 256 // events read at once
+	// longestLag is how many events that nobody is told of may be looked at again
+	// after a kill.
+	longestLag = 4 * tailBatch
+	// stillness is how long the journal rests before it is remembered that the
+	// events before want no letters.
+	stillness = 5 * time.Second
+)
 
 // Tail is the journal of all deploys, for a reader that remembers how far it came.
 type Tail interface {
 	// Tail returns at most limit events with Seq > afterSeq; it blocks while there
 	// is none. With deploy.CodeDamaged the events are right nevertheless.
 	Tail(ctx context.Context, afterSeq uint64, limit int) ([]deploy.Event, error)
+	// LastSeq is that of the newest event; 0 before the first one.
+	LastSeq() uint64
 	// Cursor returns how far a reader came.
 	Cursor(reader string) (uint64, error)
 }
@@ -75,11 +84,11 @@ func (n *Notifier) Run(ctx context.Context) error {
 // follow turns new events into letters until ctx ends.
 func (n *Notifier) follow(ctx context.Context, wake chan<- struct{}) error {
 	var pause backoff
+	f := follower{Notifier: n, wake: wake}
 	for ctx.Err() == nil {
-		err := n.followOnce(ctx)
+		err := f.once(ctx)
 		if err == nil {
 			pause = backoff{}
-			nudge(wake)
 			continue
 		}
 		if ctx.Err() != nil {
@@ -87,6 +96,9 @@ func (n *Notifier) follow(ctx context.Context, wake chan<- struct{}) error {
 		}
 		n.Log.Error("the journal cannot be told to the channels just now", "err", err)
 		sleep(ctx, pause.next(maxPause))
+	}
+	if err := f.save(nil); err != nil {
+		n.Log.Warn("events that nobody is told of will be looked at again", "after", f.saved, "err", err)
 	}
 	return nil
 }
@@ -98,65 +110,57 @@ func nudge(wake chan<- struct{}) {
 	}
 }
 
-func (n *Notifier) followOnce(ctx context.Context) error {
-	seq, err := n.Tail.Cursor(reader)
-	if err != nil {
-		return err
-	}
-	events, err := n.Tail.Tail(ctx, seq, tailBatch)
-	if len(events) == 0 {
-		return err
-	}
-	if err != nil {
-		n.Log.Error("records were skipped", "after", seq, "err", err)
-	}
-	letters, err := n.letters(events)
-	if err != nil {
-		return err
-	}
-	return n.Outbox.Enqueue(reader, events[len(events)-1].Seq, letters)
-}
-
 // letters gives the newest want of every deploy and channel that the events touch.
 func (n *Notifier) letters(events []deploy.Event) ([]deploy.Letter, error) {
-	newest := map[deploy.ID]deploy.Event{}
+	stories := map[deploy.ID][]deploy.Event{}
 	var order []deploy.ID
 	for _, ev := range events {
-		if _, ok := newest[ev.Deploy]; !ok {
+		if stories[ev.Deploy] == nil {
 			order = append(order, ev.Deploy)
 		}
-		newest[ev.Deploy] = ev
+		stories[ev.Deploy] = append(stories[ev.Deploy], ev)
 	}
 	var out []deploy.Letter
 	for _, id := range order {
-		channels, err := n.channels(newest[id])
+		story := stories[id]
+		newest := story[len(story)-1]
+		channels, err := n.channels(story)
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range channels {
-			out = append(out, deploy.Letter{Deploy: id, Channel: c, WantN: newest[id].N, Final: newest[id].Kind == deploy.KindEnded})
+			out = append(out, deploy.Letter{Deploy: id, Channel: c, WantN: newest.N, Final: newest.Kind == deploy.KindEnded})
 		}
 	}
 	return out, nil
 }
 
-// channels lists who is told of a deploy: the environment's channels and the
-// one where it was asked for; nobody of housekeeping that goes well.
-func (n *Notifier) channels(ev deploy.Event) ([]string, error) {
-	s, err := n.States.State(ev.Deploy)
+// channels lists who is told of a deploy's events: the environment's channels and
+// the one where it was asked for; nobody of housekeeping that goes well.
+func (n *Notifier) channels(story []deploy.Event) ([]string, error) {
+	s, err := n.stateOf(story)
 	if err != nil && deploy.CodeOf(err) != deploy.CodeDamaged && deploy.CodeOf(err) != deploy.CodeNotFound {
 		return nil, err
 	}
 	if s.Request.Housekeeping() && s.Err == nil {
 		return nil, nil
 	}
-	env := n.Config().environment(ev.Target)
+	env := n.Config().environment(story[0].Target)
 	all := slices.Clone(env.Channels)
 	if s.Request.Origin != "" {
 		all = append(all, s.Request.Origin)
 	}
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(c string) bool { return n.chatOf(c) == nil }), nil
+}
+
+// stateOf folds a deploy that is told from its beginning, and reads any other.
+func (n *Notifier) stateOf(story []deploy.Event) (deploy.State, error) {
+	newest := story[len(story)-1]
+	if newest.N == uint64(len(story)) {
+		return deploy.Fold(story), nil
+	}
+	return n.States.State(newest.Deploy)
 }
 
 // chatOf finds the driver of a channel, which is told in its language; nil for none.

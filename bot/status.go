@@ -1,7 +1,6 @@
 package bot
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -177,57 +176,6 @@ func shown(s deploy.State) deploy.Commit {
 
 // damagedLine tells of records that cannot be read.
 const damagedLine = "some records cannot be read and are missing here: the server's log names them"
-
-func (h *Handler) history(p Parsed) (Answer, error) {
-	var all []deploy.State
-	var tail []string
-	for _, t := range p.Targets {
-		part, err := h.Records.History(&t, 0, p.Limit)
-		if untold(err) != nil {
-			return Answer{}, err
-		}
-		if err != nil {
-			tail = []string{damagedLine}
-		}
-		all = append(all, part...)
-	}
-	slices.SortFunc(all, func(a, b deploy.State) int { return cmp.Compare(b.ID, a.ID) })
-	return Answer{Text: strings.Join(append(historyLines(all, p.Limit), tail...), "\n")}, nil
-}
-
-func historyLines(all []deploy.State, limit int) []string {
-	if len(all) == 0 {
-		return []string{"there was no deploy yet"}
-	}
-	var lines []string
-	for _, s := range all[:min(len(all), limit)] {
-		lines = append(lines, pastLine(s))
-	}
-	return lines
-}
-
-// pastLine is one line of history.
-func pastLine(s deploy.State) string {
-	took := ""
-	if s.Ended() && !s.Claimed.IsZero() {
-		took = ", took " + s.Last.Sub(s.Claimed).Round(time.Second).String()
-	}
-	how := string(s.Phase)
-	switch {
-	case s.Request.Instant() && s.Ending == deploy.Succeeded:
-		how = deploy.Describe(s).Status
-	case s.Ended():
-		how = string(s.Ending)
-	}
-	return fmt.Sprintf("%s · %s · %s%s · %s", clock(requestedAt(s)), s.Target, how, took, wishText(s))
-}
-
-func requestedAt(s deploy.State) time.Time {
-	if s.Request.At.IsZero() {
-		return s.Last
-	}
-	return s.Request.At
-}
 
 // queuedText acknowledges a request by the request alone, so that a repeated
 // delivery gets the same words.

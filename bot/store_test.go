@@ -190,6 +190,12 @@ func (m *memory) Tail(ctx context.Context, afterSeq uint64, limit int) ([]deploy
 	})
 }
 
+func (m *memory) LastSeq() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return uint64(len(m.events))
+}
+
 func (m *memory) Cursor(reader string) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -88,6 +88,14 @@ func TestAKeptConnectionOverTLSIsKept(t *testing.T) {
 // request is read and nobody answers).
 func script(t *testing.T, lines ...[]string) string {
 	t.Helper()
+	url, _ := scripted(t, lines...)
+	return url
+}
+
+// scripted says besides, for each connection, that it is closed.
+func scripted(t *testing.T, lines ...[]string) (url string, closed <-chan struct{}) {
+	t.Helper()
+	ends := make(chan struct{}, len(lines))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -102,9 +110,10 @@ func script(t *testing.T, lines ...[]string) string {
 				return
 			}
 			play(conn, line)
+			ends <- struct{}{}
 		}
 	}()
-	return "http://" + l.Addr().String() + "/"
+	return "http://" + l.Addr().String() + "/", ends
 }
 
 func play(conn net.Conn, line []string) {
@@ -140,11 +149,13 @@ func TestWhatIsLostOnAKeptConnectionIsToldAndNotAskedAgain(t *testing.T) {
 }
 
 func TestAConnectionThatWasClosedMeanwhileIsOpenedAnew(t *testing.T) {
-	d := open(t, verify(script(t, []string{"ok"}, []string{"ok"})))
+	url, closed := scripted(t, []string{"ok"}, []string{"ok"})
+	d := open(t, verify(url))
 	for range 2 {
 		if err := d.Kept(t.Context()); err != nil {
 			t.Errorf("%v", err)
 		}
+		<-closed
 	}
 }
 

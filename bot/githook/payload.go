@@ -28,6 +28,12 @@ func Decode(provider string, payload []byte, v any) error {
 	return nil
 }
 
+// DecodeBut is Decode without looking into the list or object of one member,
+// which v must not have: what stands there is passed over unread.
+func DecodeBut(provider, member string, payload []byte, v any) error {
+	return Decode(provider, without(payload, member), v)
+}
+
 // Payload returns the JSON of a delivery: the body, or the one form field
 // "payload" if the content type says form. ok is false for a malformed form.
 func Payload(r *http.Request, body []byte) (payload []byte, ok bool) {

@@ -2,6 +2,7 @@ package githook
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -66,14 +67,24 @@ func describe(p deploy.Push, head *Commit) deploy.Push {
 	return p
 }
 
-// HeadOf finds the commit with this id in a payload's list, nil if it is not there.
-func HeadOf(commits []Commit, id string) *Commit {
-	for i := range commits {
-		if commits[i].ID == id {
-			return &commits[i]
-		}
+// HeadOf returns the head commit that a payload names or, where it is nil, the
+// commit with this id in the payload's list; nil if it is not there either. The
+// list, the most of a payload, is decoded only then: deploy.CodeInvalid if it is
+// none.
+func HeadOf(provider string, payload []byte, named *Commit, id string) (*Commit, error) {
+	if named != nil {
+		return named, nil
 	}
-	return nil
+	var in struct {
+		Commits []Commit `json:"commits"`
+	}
+	if err := Decode(provider, payload, &in); err != nil {
+		return nil, err
+	}
+	if at := slices.IndexFunc(in.Commits, func(c Commit) bool { return c.ID == id }); at >= 0 {
+		return &in.Commits[at], nil
+	}
+	return nil, nil
 }
 
 // FirstOf returns the first of the texts that is not empty.

@@ -30,10 +30,10 @@ func prose(l literal) bool {
 func noTexts() []string {
 	return slices.Concat(
 		[]string{"export %s=%s", "getent ahosts \"$1\" || :"}, // shell
-		[]string{"ssh-keyscan -p %s -t %s %s >> %s", "ssh-keygen -R '%s' -f %s", "ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub", "git-upload-pack %s"},                     // commands, as they are typed
-		[]string{"version https://git-lfs.github.com/spec/", "version https://hawser.github.com/spec/", "ref: refs/heads/main"},                                           // formats of git
-		[]string{"does not appear to be a git repository", "not found", "does not exist", "could not be found", "no such"},                                                // looked for in git's answers
-		[]string{`if [ "$(cat "$1/%s" 2>/dev/null)" = "$2" ]; then echo have; exit 0; fi`, `rm -rf "$1.partial" && mkdir -p "$1.partial" && echo lack`, "export %s='%s'"}, // shell
+		[]string{"ssh-keyscan -p %s -t %s %s >> %s", "ssh-keygen -R '%s' -f %s", "ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub", "git-upload-pack %s"}, // commands, as they are typed
+		[]string{"version https://git-lfs.github.com/spec/", "version https://hawser.github.com/spec/", "ref: refs/heads/main"},                       // formats of git
+		[]string{"does not appear to be a git repository", "not found", "does not exist", "could not be found", "no such"},                            // looked for in git's answers
+		[]string{"=== ipublish starts", "export %s='%s'"},                 // shell
 		[]string{"Defaults:%s !requiretty"},                               // lines of sudoers
 		[]string{"include %s;", "%s http://%s;", "proxy_pass http://%s;"}, // nginx's configuration
 		[]string{"%s: %w in PATH", "%w than %s", "%w for %s", "nothing to do:", "%s %s of %s", "%s → %s: %s %s on %d hosts", "%s → %s: %s %s on %d hosts; %s serves on each until its turn"}, // parts of other texts

@@ -85,7 +85,9 @@ func (a slackApp) text(name string) (string, error) {
 }
 
 // What Slack takes as a command: 32 characters with the slash, lower case.
-var slackCommandForm = regexp.MustCompile(`^/[a-z0-9_-]{1,31}$`)
+const longestSlackCommand = 32
+
+var slackCommandForm = regexp.MustCompile(`^/[a-z0-9_-]+$`)
 
 // mostAppName is the longest name of a Slack app, in characters.
 const mostAppName = 35
@@ -95,7 +97,7 @@ func (c *slackManifestCommand) app() (slackApp, error) {
 	switch {
 	case name == "" || utf8.RuneCountInString(name) > mostAppName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }):
 		return slackApp{}, setupError("--name is a line of at most 35 characters, as Slack takes it")
-	case !slackCommandForm.MatchString(c.Command):
+	case len(c.Command) > longestSlackCommand || !slackCommandForm.MatchString(c.Command):
 		return slackApp{}, setupError("--command is a slash and at most 31 small letters, digits, dashes and underscores, such as /ipub")
 	case c.HTTP == "":
 		return slackApp{Name: name, Command: c.Command}, nil

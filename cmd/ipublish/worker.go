@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,13 @@ import (
 
 // shutdownPatience is how long requests in flight may take when the worker ends.
 const shutdownPatience = 10 * time.Second
+
+// garbagePercent is how much a worker may allocate, relative to what it holds,
+// before it looks for garbage. It holds a few MiB and a push allocates dozens of
+// KiB: with Go's own 100 percent it collects every few hundred pushes, which
+// takes a fifth of the pushes a second. An idle worker is no larger for it, one
+// under load by less than 20 MiB.
+const garbagePercent = 400
 
 // worker is everything behind the listeners: store, engine, bot. It opens the
 // state folder, so only one can live at a time.
@@ -59,6 +67,9 @@ func (l layout) source() string      { return filepath.Join(string(l), "source")
 
 // newWorker opens the state folder and puts the parts together; nothing runs yet.
 func newWorker(ctx context.Context, cfg *config.Config, log *slog.Logger) (*worker, error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
 	where := layout(cfg.StateDir)
 	w := &worker{log: log, where: where, started: cfg, drivers: newDrivers(where.proxySocket()), failed: make(chan error, 4)}
 	if err := w.adopt(cfg); err != nil {

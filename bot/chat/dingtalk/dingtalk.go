@@ -74,7 +74,10 @@ const (
 	callLimit = 15 * time.Second
 )
 
-var robotName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+// longestRobotName is the longest name of a custom robot, in bytes.
+const longestRobotName = 64
+
+var robotName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // New returns the driver. deploy.CodeInvalid if neither an app nor a custom
 // robot is configured, the transport is unknown or lacks its app, a secret is
@@ -168,7 +171,7 @@ func (c Config) check() error {
 }
 
 func (w Webhook) check(name string) error {
-	if !robotName.MatchString(name) {
+	if len(name) > longestRobotName || !robotName.MatchString(name) {
 		return invalid(fmt.Sprintf("chat.dingtalk.webhooks has the name %q: use letters, digits, dot, dash and underscore", name))
 	}
 	u, err := url.Parse(w.URL)

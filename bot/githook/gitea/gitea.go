@@ -29,11 +29,10 @@ func New(secret string, _ ...githook.Option) (bot.Githook, error) {
 var dialects = [...]string{"X-Forgejo-", "X-Gitea-", "X-Gogs-"}
 
 type push struct {
-	Ref        string           `json:"ref"`
-	Before     string           `json:"before"`
-	After      string           `json:"after"`
-	HeadCommit *githook.Commit  `json:"head_commit"` // Gogs sends none
-	Commits    []githook.Commit `json:"commits"`
+	Ref        string          `json:"ref"`
+	Before     string          `json:"before"`
+	After      string          `json:"after"`
+	HeadCommit *githook.Commit `json:"head_commit"` // Gogs sends none
 	Pusher     struct {
 		Login    string `json:"login"`
 		Username string `json:"username"`
@@ -61,12 +60,12 @@ func (h *Hook) Parse(r *http.Request, body []byte) (deploy.Push, error) {
 		return deploy.Push{}, githook.Ignore(provider, fmt.Sprintf("event %q is not used: send push events only", hostile.Line(event, 30)))
 	}
 	var in push
-	if err := githook.Decode(provider, payload, &in); err != nil {
+	if err := githook.DecodeBut(provider, "commits", payload, &in); err != nil {
 		return deploy.Push{}, err
 	}
-	head := in.HeadCommit
-	if head == nil {
-		head = githook.HeadOf(in.Commits, in.After)
+	head, err := githook.HeadOf(provider, payload, in.HeadCommit, in.After)
+	if err != nil {
+		return deploy.Push{}, err
 	}
 	return githook.Accept(deploy.Push{
 		Provider: provider,

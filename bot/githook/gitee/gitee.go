@@ -39,11 +39,10 @@ func New(secret string, options ...githook.Option) (bot.Githook, error) {
 }
 
 type push struct {
-	Ref        string           `json:"ref"`
-	Before     string           `json:"before"`
-	After      string           `json:"after"`
-	HeadCommit *githook.Commit  `json:"head_commit"`
-	Commits    []githook.Commit `json:"commits"`
+	Ref        string          `json:"ref"`
+	Before     string          `json:"before"`
+	After      string          `json:"after"`
+	HeadCommit *githook.Commit `json:"head_commit"`
 	Pusher     struct {
 		Username string `json:"username"`
 		Name     string `json:"name"`
@@ -66,12 +65,12 @@ func (h *Hook) Parse(r *http.Request, body []byte) (deploy.Push, error) {
 		return deploy.Push{}, githook.Ignore(provider, fmt.Sprintf("event %q is not used: send push and tag push events only", hostile.Line(event, 30)))
 	}
 	var in push
-	if err := githook.Decode(provider, body, &in); err != nil {
+	if err := githook.DecodeBut(provider, "commits", body, &in); err != nil {
 		return deploy.Push{}, err
 	}
-	head := in.HeadCommit
-	if head == nil {
-		head = githook.HeadOf(in.Commits, in.After)
+	head, err := githook.HeadOf(provider, body, in.HeadCommit, in.After)
+	if err != nil {
+		return deploy.Push{}, err
 	}
 	return githook.Accept(deploy.Push{
 		Provider: provider,

@@ -29,11 +29,10 @@ func New(secret string, _ ...githook.Option) (bot.Githook, error) {
 }
 
 type push struct {
-	Ref        string           `json:"ref"`
-	Before     string           `json:"before"`
-	After      string           `json:"after"`
-	HeadCommit *githook.Commit  `json:"head_commit"` // null on delete
-	Commits    []githook.Commit `json:"commits"`
+	Ref        string          `json:"ref"`
+	Before     string          `json:"before"`
+	After      string          `json:"after"`
+	HeadCommit *githook.Commit `json:"head_commit"` // null on delete
 	Pusher     struct {
 		Name string `json:"name"`
 	} `json:"pusher"`
@@ -76,12 +75,12 @@ func read(delivery string, r *http.Request, body []byte) (deploy.Push, error) {
 		return deploy.Push{}, githook.Invalid(provider, "the form has no single field payload", nil)
 	}
 	var in push
-	if err := githook.Decode(provider, payload, &in); err != nil {
+	if err := githook.DecodeBut(provider, "commits", payload, &in); err != nil {
 		return deploy.Push{}, err
 	}
-	head := in.HeadCommit
-	if head == nil {
-		head = githook.HeadOf(in.Commits, in.After)
+	head, err := githook.HeadOf(provider, payload, in.HeadCommit, in.After)
+	if err != nil {
+		return deploy.Push{}, err
 	}
 	return githook.Accept(deploy.Push{
 		Provider: provider,
