@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -8,10 +10,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,8 +41,16 @@ func TestAReloadOfThePackagedProxyLosesNothing(t *testing.T) {
 	m.Run(t, "systemctl", "daemon-reload")
 	m.Run(t, "systemctl", "start", "ipublish-proxy")
 
-	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	arrived, hang := make(chan struct{}, 1), make(chan struct{})
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hang" {
+			arrived <- struct{}{}
+			<-hang
+		}
+		_, _ = io.Copy(w, r.Body)
+	}))
 	defer app.Close()
+	defer close(hang)
 	listen := freePort(t)
 	driver, err := proxy.New(filepath.Join(home, "proxy.sock"), deploy.Target{App: "shop", Env: "production"}, fmt.Appendf(nil, `{"listen":%q}`, listen))
 	if err != nil {
@@ -46,6 +58,13 @@ func TestAReloadOfThePackagedProxyLosesNothing(t *testing.T) {
 	}
 	s := deploy.Step{Op: deploy.OpRoute, Targets: []deploy.Endpoint{{Addr: app.Listener.Addr().String(), Up: true}}}
 	if err := driver.Route(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	second, err := proxy.New(filepath.Join(home, "proxy.sock"), deploy.Target{App: "api", Env: "production"}, fmt.Appendf(nil, `{"listen":%q}`, freePort(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Route(t.Context(), s); err != nil { // in no order of names
 		t.Fatal(err)
 	}
 
@@ -72,9 +91,92 @@ func TestAReloadOfThePackagedProxyLosesNothing(t *testing.T) {
 	if !strings.Contains(out, "systemctl reload") {
 		t.Errorf("a stranger was told %q", out)
 	}
+
+	restarted := killWithElder(t, m, "http://"+listen, arrived)
+	eventually(t, "systemd starts it again", func() bool { return buy(restarted, "http://"+listen) == nil })
+	if got := m.Run(t, "systemctl", "show", "-P", "NRestarts", "ipublish-proxy"); got != "1" {
+		t.Errorf("restarted %s times", got)
+	}
 	m.Run(t, "systemctl", "stop", "ipublish-proxy")
 	if got := m.Run(t, "sh", "-c", "pgrep -fc '[i]publish proxy' || :"); got != "0" {
 		t.Errorf("%s processes are left", got)
+	}
+}
+
+// killWithElder kills the proxy that a reload brought while the one before it
+// still has a client.
+func killWithElder(t *testing.T, m *systemdtest.Machine, url string, arrived <-chan struct{}) *http.Client {
+	t.Helper()
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	var waiting sync.WaitGroup
+	waiting.Go(func() { _ = buy(c, url+"/hang") })
+	t.Cleanup(waiting.Wait)
+	<-arrived
+	main := func() string { return m.Run(t, "systemctl", "show", "-P", "MainPID", "ipublish-proxy") }
+	before := main()
+	m.Run(t, "systemctl", "reload", "ipublish-proxy")
+	eventually(t, "systemd follows the successor", func() bool { return main() != before })
+	m.Run(t, "kill", "-KILL", main())
+	return c
+}
+
+// An upgrade by a link: what it points to now is what a hangup starts.
+func TestTheSuccessorIsWhatTheProgramsLinkPointsTo(t *testing.T) {
+	program := build(t)
+	dir, err := os.MkdirTemp("", "px") // a unix socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	newer, link := filepath.Join(dir, "newer"), filepath.Join(dir, "ipublish")
+	if err := errors.Join(os.Link(program, newer), os.Symlink(program, link)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(link, "proxy", "--socket", filepath.Join(dir, "s"), "--state", filepath.Join(dir, "state"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	serving := func() int { return listener(filepath.Join(dir, "s")) }
+	eventually(t, "it serves", func() bool { return serving() == cmd.Process.Pid })
+	if err := errors.Join(os.Remove(link), os.Symlink(newer, link), cmd.Process.Signal(syscall.SIGHUP)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "its successor serves", func() bool { pid := serving(); return pid != 0 && pid != cmd.Process.Pid })
+	next := serving()
+	t.Cleanup(func() { _ = syscall.Kill(next, syscall.SIGKILL) })
+	if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", next)); err != nil || exe != newer {
+		t.Errorf("the successor is %s, %v", exe, err)
+	}
+}
+
+// listener is the process that listens on a control socket; 0: none.
+func listener(socket string) (pid int) {
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	res, err := c.Get("http://proxy/v1/ping")
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	var told struct {
+		PID int `json:"pid"`
+	}
+	if res.StatusCode != http.StatusOK || json.NewDecoder(res.Body).Decode(&told) != nil {
+		return 0
+	}
+	return told.PID
+}
+
+// An application behind nginx learns from it how its client came.
+func TestThePackagedFrontTellsTheScheme(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "packaging", "nginx-front.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "proxy_set_header X-Forwarded-Proto $scheme;"); n != 2 {
+		t.Errorf("%d of 2 locations do", n)
 	}
 }
 

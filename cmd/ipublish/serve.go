@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
@@ -137,13 +139,22 @@ func (p *proxyCommand) Run(ctx context.Context, m *Main) error {
 		Guarded:   followedBySystemd(),
 	}
 	if !o.Guarded || os.Getenv("NOTIFY_SOCKET") != "" {
-		self, err := os.Executable()
+		self, err := programPath()
 		if err != nil {
 			return err
 		}
 		o.Successor = []string{self, "proxy", "--socket", p.Socket, "--state", p.State, "--replace"}
 	}
 	return proxy.Serve(ctx, o)
+}
+
+// programPath is the program by the name it was started with: a link stays one,
+// so that what it points to at a later start is started then.
+func programPath() (string, error) {
+	if found, err := exec.LookPath(os.Args[0]); err == nil {
+		return filepath.Abs(found)
+	}
+	return os.Executable()
 }
 
 // followedBySystemd reports whether this is the main process of a systemd unit:

@@ -69,7 +69,8 @@ func (c *claimed) conns() []syscall.Conn {
 	return out
 }
 
-// release gives the right back; a second call does nothing.
+// release gives the right back, or leaves it to the process that it was passed to,
+// whose lock it is as well: so it closes and never unlocks. A second call does nothing.
 func (c *claimed) release() {
 	c.once.Do(func() {
 		for _, f := range c.files {

@@ -30,11 +30,11 @@ type conn struct {
 	dead  bool        // nothing was written, and nothing will be
 }
 
-// dialBackend connects; its error is a *dialError.
+// dialBackend connects; its error is a *dialError, or a *shortageError.
 func dialBackend(ctx context.Context, dialer *net.Dialer, network, addr string) (net.Conn, error) {
 	opened, err := dialer.DialContext(ctx, network, addr)
 	if err != nil {
-		return nil, &dialError{err}
+		return nil, undialed(err)
 	}
 	raw, err := opened.(*net.TCPConn).SyscallConn()
 	if err != nil {

@@ -14,12 +14,16 @@ import (
 	"ipublish/deploy"
 )
 
-const maxControlBody = 1 << 20
+const (
+	maxControlBody = 1 << 20
+	maxEstate      = maxFrame // what a will may be
+)
 
 // ping says who answers on the control socket.
 type ping struct {
 	PID     int    `json:"pid"`
-	Version string `json:"version"` // of the binary
+	Version string `json:"version"`          // of the binary
+	Elders  []int  `json:"elders,omitempty"` // processes whose clients it still counts
 }
 
 // turn is the right to set a route; the next one of that route ends it.
@@ -35,7 +39,7 @@ func (p *process) control() http.Handler {
 	routes.HandleFunc("POST /v1/succession", p.succession)
 	routes.HandleFunc("POST /v1/handover", p.handOver)
 	routes.HandleFunc("GET /v1/ping", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, ping{PID: os.Getpid(), Version: p.o.version}, g.answers())
+		reply(w, ping{PID: os.Getpid(), Version: p.o.version, Elders: g.known()}, g.answers())
 	})
 	routes.HandleFunc("GET /v1/routes", func(w http.ResponseWriter, _ *http.Request) {
 		all, err := g.list()
@@ -56,7 +60,7 @@ func (p *process) control() http.Handler {
 	})
 	routes.HandleFunc("POST /v1/estates", func(w http.ResponseWriter, r *http.Request) {
 		var left estate
-		err := decodeBody(w, r, &left)
+		err := decodeBody(w, r, &left, maxEstate)
 		if err == nil {
 			err = g.inherit(left)
 		}
@@ -97,7 +101,7 @@ func setting(put func(order) (status, error)) http.HandlerFunc {
 // drain. The path names the route, the body may.
 func readOrder(w http.ResponseWriter, r *http.Request) (order, error) {
 	o := order{route: route{Name: r.PathValue("name")}}
-	err := decodeBody(w, r, &o.route)
+	err := decodeBody(w, r, &o.route, maxControlBody)
 	if err == nil {
 		o.turn, err = strconv.ParseUint(r.URL.Query().Get("turn"), 10, 64)
 	}
@@ -115,8 +119,8 @@ func readOrder(w http.ResponseWriter, r *http.Request) (order, error) {
 	return o, nil
 }
 
-func decodeBody(w http.ResponseWriter, r *http.Request, into any) error {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControlBody))
+func decodeBody(w http.ResponseWriter, r *http.Request, into any, limit int64) error {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err == nil {
 		err = decodeStrict(data, into)
 	}

@@ -154,7 +154,7 @@ func TestARouteAwayFromADeadAddressDoesNotWaitForIt(t *testing.T) {
 		stuck <- err
 	}()
 	eventually(t, "a request waits for the connect", func() bool { return p.traffic().InFlight[silent] == 1 })
-	var fastest time.Duration = time.Hour
+	fastest := time.Hour
 	for i := range 10 {
 		up := []string{live.addr}
 		if i%2 == 1 {

@@ -31,6 +31,7 @@ type door struct {
 	served   chan struct{}      // closed when the accept loop has ended
 	limits   limits
 	buffers  *buffers
+	shortage *shortage
 	silent   *log.Logger
 
 	ending  atomic.Bool
@@ -41,9 +42,10 @@ type door struct {
 
 // house is what all doors of a process share.
 type house struct {
-	buffers *buffers
-	limits  limits
-	log     *slog.Logger
+	buffers  *buffers
+	shortage *shortage
+	limits   limits
+	log      *slog.Logger
 }
 
 // openDoor listens at the address without answering yet. deploy.CodeRefused when
@@ -59,7 +61,7 @@ func openDoor(l *lane, addr string, h house) (*door, error) {
 func newDoor(l *lane, listener net.Listener, h house) *door {
 	base, cut := context.WithCancel(context.Background())
 	d := &door{
-		lane: l, listener: listener, cut: cut, limits: h.limits, buffers: h.buffers,
+		lane: l, listener: listener, cut: cut, limits: h.limits, buffers: h.buffers, shortage: h.shortage,
 		served: make(chan struct{}), stirred: make(chan struct{}, 1),
 		silent: log.New(io.Discard, "", 0),
 	}
@@ -94,7 +96,8 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// An application may answer while it still reads.
 		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/1 always can
 	}
-	x := exchange{door: d, w: w, client: r, began: time.Now()}
+	x := exchange{door: d, client: r, began: time.Now()}
+	x.w.begin(w, d.limits.answer)
 	x.serve()
 }
 
@@ -103,11 +106,13 @@ func (d *door) leave() {
 	d.stir()
 }
 
-// count follows the clients' connections.
-func (d *door) count(_ net.Conn, s http.ConnState) {
+// count follows the clients' connections, and lifts the limit of an answer that was taken.
+func (d *door) count(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateNew:
 		d.clients.Add(1)
+	case http.StateIdle:
+		_ = c.SetWriteDeadline(time.Time{}) // the last answer's; it may have been closed just now
 	case http.StateClosed, http.StateHijacked:
 		d.clients.Add(-1)
 		d.stir()
@@ -152,8 +157,8 @@ func (d *door) drain(ctx context.Context) {
 // fade waits until every client has gone by itself, which its next answer asks
 // it to: so that no request meets a closing connection. What has no end of its
 // own is cut after the stays' time. When ctx ends there is no more time for idle
-// connections, and running requests get the stays' time.
-func (d *door) fade(ctx context.Context, stays time.Duration) {
+// connections, and running requests get the stays' time, or until last ends.
+func (d *door) fade(ctx, last context.Context, stays time.Duration) {
 	<-d.served // from here on every connection counts
 	first, cancel := context.WithTimeout(ctx, stays)
 	defer cancel()
@@ -163,7 +168,7 @@ func (d *door) fade(ctx context.Context, stays time.Duration) {
 		defer cancel()
 		d.await(rest, d.empty)
 	}
-	limit, cancel := context.WithTimeout(context.Background(), stays)
+	limit, cancel := context.WithTimeout(last, stays)
 	defer cancel()
 	d.drain(limit)
 }

@@ -5,16 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
 	"ipublish/deploy"
 )
 
-// elderPatience is how long a process that is ending may take to answer.
-const elderPatience = 2 * time.Second
+// elderPatience is how long a process that is ending may take to answer: nothing
+// else can be asked or changed meanwhile.
+const elderPatience = 500 * time.Millisecond
 
 // counts are what happened at the addresses of one route.
 type counts map[string]addressStatus
@@ -32,6 +35,8 @@ type elder struct {
 	PID    int               `json:"pid"`
 	Socket string            `json:"socket"`
 	Seen   map[string]counts `json:"seen"` // what it said last
+
+	silence error // why it does not answer; nil: it does
 }
 
 // estate is what an elder counted until its end.
@@ -43,6 +48,7 @@ type estate struct {
 // elders are those that live, and what the dead counted. The registry's lock
 // guards them.
 type elders struct {
+	log    *slog.Logger
 	living []*elder
 	past   map[string]counts
 }
@@ -50,20 +56,28 @@ type elders struct {
 // put has every elder follow, before the change is in force here. On an error
 // some may follow already: the change is to be repeated.
 func (e *elders) put(o order) error {
-	return e.each(func(ctx context.Context, _ *elder, c client) error { return c.follow(ctx, o) })
+	silent := e.each(func(ctx context.Context, _ *elder, c client) error { return c.follow(ctx, o) })
+	if len(silent) > 0 {
+		return silent[0].unanswered()
+	}
+	return nil
 }
 
-// add adds to a route's status what the elders see and saw.
+// add adds to a route's status what the elders see and saw. Of one that does not
+// answer it is what it said last; only one that never said anything of the route
+// is an error, for nobody knows what is in flight there.
 func (e *elders) add(s status) error {
-	err := e.each(func(ctx context.Context, x *elder, c client) error {
+	silent := e.each(func(ctx context.Context, x *elder, c client) error {
 		got, err := c.get(ctx, s.Name)
-		if err == nil {
+		if err == nil || deploy.CodeOf(err) == deploy.CodeNotFound {
 			x.Seen[s.Name] = got.Addresses
 		}
 		return err
 	})
-	if err != nil {
-		return err
+	for _, x := range silent {
+		if _, heard := x.Seen[s.Name]; !heard {
+			return x.unanswered()
+		}
 	}
 	into := counts(s.Addresses)
 	into.add(e.past[s.Name])
@@ -73,23 +87,44 @@ func (e *elders) add(s status) error {
 	return nil
 }
 
-// each asks every elder that lives; one that is dead leaves what was seen of it.
-func (e *elders) each(ask func(context.Context, *elder, client) error) error {
-	for _, x := range slices.Clone(e.living) {
-		ctx, cancel := context.WithTimeout(context.Background(), elderPatience)
-		err := ask(ctx, x, newClient(x.Socket))
-		cancel()
-		switch {
+// each asks every elder that lives, all at once, and returns those that did not
+// answer in time; one that is dead leaves what was seen of it.
+func (e *elders) each(ask func(context.Context, *elder, client) error) (silent []*elder) {
+	asked := slices.Clone(e.living)
+	answers := make([]error, len(asked))
+	ctx, cancel := context.WithTimeout(context.Background(), elderPatience)
+	defer cancel()
+	var all sync.WaitGroup
+	for i, x := range asked {
+		all.Go(func() { answers[i] = ask(ctx, x, newClient(x.Socket)) })
+	}
+	all.Wait()
+	for i, x := range asked {
+		switch err := answers[i]; {
 		case err == nil, deploy.CodeOf(err) == deploy.CodeNotFound:
+			x.silence = nil
 		case dead(err):
-			e.bury(estate{PID: x.PID, Counts: ended(x.Seen)})
+			e.bury(estate{PID: x.PID, Counts: x.Seen})
 			_ = os.Remove(x.Socket) // it could not
 		default:
-			return &deploy.Error{Code: deploy.CodeUnavailable, Op: "ask proxy", Subject: x.Socket, Err: err,
-				Message: fmt.Sprintf("the proxy that was replaced, process %d, does not answer while it serves its last clients: end it with `kill %d` if this lasts", x.PID, x.PID)}
+			e.fallSilent(x, err)
+			silent = append(silent, x)
 		}
 	}
-	return nil
+	return silent
+}
+
+// fallSilent notes that an elder does not answer, and tells it once.
+func (e *elders) fallSilent(x *elder, err error) {
+	if x.silence == nil {
+		e.log.Warn("the proxy that was replaced does not answer: what it said last counts", "process", x.PID, "error", err)
+	}
+	x.silence = err
+}
+
+func (x *elder) unanswered() error {
+	return &deploy.Error{Code: deploy.CodeUnavailable, Op: "ask proxy", Subject: x.Socket, Err: x.silence,
+		Message: fmt.Sprintf("the proxy that was replaced, process %d, does not answer while it serves its last clients: end it with `kill %d` if this lasts", x.PID, x.PID)}
 }
 
 // dead reports whether nobody listens on an elder's socket any more.
@@ -97,7 +132,7 @@ func dead(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
 }
 
-// ended is what is left of a process that died: nothing is in flight there.
+// ended is what is left of a process that ends: nothing is in flight there.
 func ended(seen map[string]counts) map[string]counts {
 	for _, c := range seen {
 		for a, s := range c {
@@ -116,7 +151,7 @@ func (e *elders) bury(left estate) {
 		return
 	}
 	e.living = slices.Delete(e.living, i, i+1)
-	for name, c := range left.Counts {
+	for name, c := range ended(left.Counts) {
 		if e.past[name] == nil {
 			e.past[name] = counts{}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -29,7 +30,7 @@ const (
 //
 // Where a proxy of another version than this program answers, it is asked to
 // start its own program anew, which takes over without losing a request. One
-// that cannot serves on, and says why in its log.
+// that cannot serves on, and its log and logfile say why.
 func Ensure(ctx context.Context, socket string, argv []string, logfile string) error {
 	return ensure(ctx, socket, argv, logfile, binaryVersion())
 }
@@ -38,7 +39,7 @@ func ensure(ctx context.Context, socket string, argv []string, logfile, version 
 	c := newClient(socket)
 	if p, err := c.ping(ctx); err == nil || ctx.Err() != nil {
 		if err == nil && p.Version != "" && version != "" && p.Version != version {
-			_ = c.succeed(ctx) // it serves on, and has logged why
+			renew(ctx, c, version, logfile)
 		}
 		return err
 	}
@@ -55,6 +56,28 @@ func ensure(ctx context.Context, socket string, argv []string, logfile, version 
 	}
 	return &deploy.Error{Code: deploy.CodeOf(err), Op: "start proxy", Subject: socket, Err: err, Log: tail(logfile),
 		Message: fmt.Sprintf("the built-in proxy was started and does not answer on %s: its log is %s", socket, logfile)}
+}
+
+// renew has a proxy of another version succeed itself, and notes in the log what
+// came of it where that is still another version: it serves on.
+func renew(ctx context.Context, c client, version, logfile string) {
+	cause := c.succeed(ctx)
+	p, err := c.ping(ctx)
+	if err != nil || p.Version == version {
+		return
+	}
+	out, err := openLog(logfile)
+	if err != nil {
+		return // nowhere to tell it
+	}
+	defer out.Close()
+	log := slog.New(slog.NewTextHandler(out, nil))
+	log.Warn("the proxy that serves is of another version: reload its unit, or start it by the path of the new program",
+		"process", p.PID, "version", p.Version, "want", version, "error", cause)
+}
+
+func openLog(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
 }
 
 // awaitAnswer blocks until a proxy answers, ours or one that was quicker.
@@ -88,7 +111,7 @@ func startDetached(argv []string, logfile string) (*os.Process, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("no command is given")
 	}
-	out, err := os.OpenFile(logfile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+	out, err := openLog(logfile)
 	if err != nil {
 		return nil, err
 	}

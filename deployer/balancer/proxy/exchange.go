@@ -17,7 +17,7 @@ var errNobody = errors.New("no address is up")
 // reverse proxy that serves this one request.
 type exchange struct {
 	door   *door
-	w      http.ResponseWriter
+	w      taker
 	client *http.Request // as it came
 	began  time.Time     // when its head was there
 	proxy  httputil.ReverseProxy
@@ -42,14 +42,14 @@ func (x *exchange) serve() {
 		ErrorLog:     x.door.silent,
 		ErrorHandler: x.refuse,
 	}
-	x.proxy.ServeHTTP(x.w, x.client)
+	x.proxy.ServeHTTP(&x.w, x.client)
 	x.measure()
 }
 
 // RoundTrip sends the request to the table's address, and on to the next one as
 // long as connects fail and nothing of the request was used.
 func (x *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
-	if err := x.upload.take(out, x.door.pace(x.w)); err != nil {
+	if err := x.upload.take(out, x.door.pace(x.w.ResponseWriter)); err != nil {
 		return nil, err
 	}
 	err := errNobody
@@ -141,9 +141,14 @@ func (x *exchange) announceEnd() {
 // refuse answers for a backend that did not.
 func (x *exchange) refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	x.announceEnd()
+	var short *shortageError
 	switch {
 	case errors.Is(err, errNobody):
 		http.Error(w, "no release is live here yet", http.StatusServiceUnavailable)
+		return
+	case errors.As(err, &short):
+		x.door.shortage.tell(err)
+		http.Error(w, "the proxy has too few connections left", http.StatusServiceUnavailable)
 		return
 	case x.upload.late.Load():
 		http.Error(w, "the request's body did not come in time", http.StatusRequestTimeout)

@@ -116,11 +116,24 @@ func (p *process) mayHandTo(conn *net.UnixConn) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := p.sameUser(int(cred.Uid)); err != nil {
+		return 0, err
+	}
 	if p.o.Guarded && !p.ours(int(cred.Pid)) {
 		return 0, &deploy.Error{Code: deploy.CodeRefused, Op: "take over", Subject: p.o.Socket,
 			Message: "systemd runs this proxy as a unit: `systemctl reload` the unit, ipublish-proxy as it is packaged, which replaces it without losing a request"}
 	}
 	return int(cred.Pid), nil
+}
+
+// sameUser refuses a process of another user: it could not open the files that this
+// one wrote, or would leave some that its successor cannot open.
+func (p *process) sameUser(uid int) error {
+	if own := os.Geteuid(); uid != own {
+		return &deploy.Error{Code: deploy.CodeRefused, Op: "take over", Subject: p.o.Socket,
+			Message: fmt.Sprintf("the proxy was not replaced: run the new one as the user of the proxy that runs (uid %d)", own)}
+	}
+	return nil
 }
 
 // refusal is an error as an answer on a connection that was seized.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -15,6 +16,9 @@ import (
 // willForm is the form of what one process passes to the next. Another form is
 // not taken over: the older one serves on.
 const willForm = 1
+
+// willFiles are the two locks' files and the control socket.
+const willFiles = 3
 
 // will is what a process tells its successor, besides what the state file says.
 // The locks' files and the control socket come with it, the doors after it.
@@ -59,7 +63,7 @@ func receiveLegacy(conn *net.UnixConn) (legacy, error) {
 	if l.Form != willForm {
 		return l, fmt.Errorf("it passes form %d, and this program takes form %d", l.Form, willForm)
 	}
-	if len(files) < 2 {
+	if len(files) != willFiles {
 		return l, fmt.Errorf("it passes %d files", len(files))
 	}
 	last := len(files) - 1
@@ -154,7 +158,7 @@ func (l legacy) check(routes []route) error {
 		return nil
 	}
 	same := func(a, b route) bool { return a.same(b) && a.Generation == b.Generation }
-	if !slices.EqualFunc(l.Routes, routes, same) {
+	if !slices.EqualFunc(byName(l.Routes), byName(routes), same) {
 		return &deploy.Error{Code: deploy.CodeDamaged, Op: "take over", Subject: l.Socket,
 			Message: "the state file does not say what the running proxy serves, so it was not replaced: deploy once, which writes the file anew, then try again"}
 	}
@@ -179,8 +183,8 @@ func (l legacy) turns() map[string]uint64 {
 }
 
 // elders are those of the process that passes, and itself.
-func (l legacy) elders() elders {
-	e := elders{living: l.Elders, past: l.Past}
+func (l legacy) elders(logger *slog.Logger) elders {
+	e := elders{log: logger, living: l.Elders, past: l.Past}
 	if e.past == nil {
 		e.past = map[string]counts{}
 	}

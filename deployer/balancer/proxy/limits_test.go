@@ -25,6 +25,9 @@ func limited(t *testing.T, l limits) *served {
 	if l.idle > 0 {
 		all.idle = l.idle
 	}
+	if l.answer > 0 {
+		all.answer = l.answer
+	}
 	return serveProxyWith(t, Options{Socket: filepath.Join(dir, "s"), StateFile: filepath.Join(dir, "proxy.json"), limits: all})
 }
 

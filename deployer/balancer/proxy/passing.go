@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"net"
+	"time"
 
 	"ipublish/deploy"
 )
@@ -44,6 +45,35 @@ func (g *registry) retire() {
 		g.admit(l, nil)
 	}
 	close(g.gone)
+}
+
+// abandon cuts what is still in flight after orphanGrace, unless the process was
+// to end before: then that end's time counts. It blocks until then, or until left
+// is closed.
+func (g *registry) abandon(left <-chan struct{}) {
+	if g.calm.Err() != nil {
+		return
+	}
+	g.log.Error("the proxy that took over has ended: this one ends too, so that it is started again", "limit", orphanGrace)
+	g.hurry()
+	grace := time.NewTimer(orphanGrace)
+	defer grace.Stop()
+	select {
+	case <-grace.C:
+		g.cut()
+	case <-left:
+	}
+}
+
+// known are the elders' processes.
+func (g *registry) known() []int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var pids []int
+	for _, x := range g.elders.living {
+		pids = append(pids, x.PID)
+	}
+	return pids
 }
 
 // forsake lets go of the elders: another process has them.

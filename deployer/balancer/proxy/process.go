@@ -96,9 +96,14 @@ func (p *process) end() {
 // fade serves the clients that are connected until they have gone, and leaves
 // the counts to whoever is the proxy then.
 func (p *process) fade(ctx context.Context) {
+	p.held.release() // the right is the successor's alone, and ends with it
 	p.o.Succeeded(int(p.heir.Load()))
 	hurried := context.AfterFunc(ctx, p.registry.hurry)
+	served := make(chan struct{})
+	p.tasks.Go(func() { p.guardHeir(served) })
 	p.registry.wait()
+	close(served)
+	p.tasks.Wait()
 	hurried()
 	left := p.registry.estate()
 	left.PID = os.Getpid()
@@ -109,6 +114,5 @@ func (p *process) fade(ctx context.Context) {
 	}
 	p.last.close()
 	_ = os.Remove(p.lastSocket()) // nobody asks there any more
-	p.held.release()
 	p.o.Log.Info("proxy has served its last client and ends")
 }

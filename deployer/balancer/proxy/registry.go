@@ -26,6 +26,8 @@ type registry struct {
 	doors sync.WaitGroup  // accept loops, and doors that are draining
 	calm  context.Context // ends when the process is to end soon
 	hurry context.CancelFunc
+	last  context.Context // ends when it is to end now
+	cut   context.CancelFunc
 	gone  chan struct{} // closed when a successor has taken over
 
 	mu      sync.Mutex
@@ -60,10 +62,11 @@ func restoreRegistry(o Options, from legacy) (*registry, error) {
 	}
 	g := &registry{
 		log: o.Log, file: file, drain: o.Drain, damaged: damaged, gone: make(chan struct{}),
-		house: house{buffers: &buffers{}, limits: o.limits, log: o.Log},
-		lanes: map[string]*lane{}, turns: from.turns(), elders: from.elders(),
+		house: house{buffers: &buffers{}, shortage: &shortage{log: o.Log}, limits: o.limits, log: o.Log},
+		lanes: map[string]*lane{}, turns: from.turns(), elders: from.elders(o.Log),
 	}
 	g.calm, g.hurry = context.WithCancel(context.Background())
+	g.last, g.cut = context.WithCancel(context.Background())
 	tellDamaged(o.Log, damaged)
 	for _, r := range routes {
 		l := newLane()
@@ -83,10 +86,14 @@ func tellDamaged(logger *slog.Logger, damaged []damagedRecord) {
 	}
 }
 
-// reopen opens every address that is not open, and reports whether all are.
+// reopen opens every address that is not open, and reports whether all are. It
+// does nothing while somebody else takes over or has.
 func (g *registry) reopen() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.phase != serving {
+		return false
+	}
 	all := true
 	for _, name := range slices.Sorted(maps.Keys(g.lanes)) {
 		l := g.lanes[name]
@@ -131,8 +138,8 @@ func (g *registry) put(o order) (status, error) {
 	if err := g.allow(o); err != nil {
 		return status{}, err
 	}
-	if err := g.elders.put(o); err != nil {
-		return status{}, err
+	if err := g.elders.put(o); err != nil && o.drain != nil {
+		return status{}, err // else the drain tells them: until then the old addresses are served
 	}
 	l, known := g.lanes[o.Name]
 	if !known {
@@ -264,7 +271,7 @@ func (g *registry) admit(l *lane, d *door) {
 	}
 	if old != nil {
 		old.shut()
-		g.doors.Go(func() { old.fade(g.calm, g.drain) })
+		g.doors.Go(func() { old.fade(g.calm, g.last, g.drain) })
 	}
 }
 

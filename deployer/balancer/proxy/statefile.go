@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"ipublish/deploy"
 )
@@ -121,11 +123,11 @@ func checksum(raw json.RawMessage) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// save makes the file hold exactly these routes and damaged records; durable
+// save makes the file hold exactly these routes, by name, and damaged records; durable
 // when it returns. deploy.CodeFailed, and the old file stands, when it cannot.
 func (f stateFile) save(routes []route, damaged []damagedRecord) error {
 	form := stateForm{Version: stateVersion, Routes: []json.RawMessage{}}
-	for _, r := range routes {
+	for _, r := range byName(routes) {
 		raw, err := encodeRecord(r)
 		if err != nil {
 			return f.unwritten(err)
@@ -143,6 +145,11 @@ func (f stateFile) save(routes []route, damaged []damagedRecord) error {
 		return f.unwritten(err)
 	}
 	return nil
+}
+
+// byName returns the routes in the order of their names.
+func byName(routes []route) []route {
+	return slices.SortedFunc(slices.Values(routes), func(a, b route) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 func (f stateFile) damaged(err error) error {

@@ -15,6 +15,7 @@ type stay struct {
 	backend *backend
 	door    *door
 	body    io.Closer // of the backend's answer; closing it ends the exchange
+	client  *taker
 	tunnel  bool
 	events  bool        // server-sent events: their end is no error to the client
 	cut     atomic.Bool // by us
@@ -27,18 +28,24 @@ func newStay(x *exchange, res *http.Response) *stay {
 		return nil
 	}
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	return &stay{backend: x.backend, door: x.door, body: res.Body, tunnel: tunnel, events: !tunnel && kind == "text/event-stream"}
+	return &stay{backend: x.backend, door: x.door, body: res.Body, client: &x.w, tunnel: tunnel, events: !tunnel && kind == "text/event-stream"}
 }
 
 // ends reports whether it is an answer that its application is to finish.
 func (s *stay) ends() bool { return !s.tunnel && !s.events }
 
-// end cuts the exchange and reports whether that was the first cut.
+// end cuts the exchange, at its client too, which may take nothing any more, and
+// reports whether that was the first cut.
 func (s *stay) end() bool {
 	if !s.cut.CompareAndSwap(false, true) {
 		return false
 	}
 	_ = s.body.Close() // it may have ended just now
+	if s.events {
+		s.client.cut(lastWord)
+	} else {
+		s.client.cut(0)
+	}
 	return true
 }
 

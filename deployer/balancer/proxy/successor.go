@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -50,7 +51,7 @@ func (p *process) succeed() error {
 func (p *process) startSuccessor() (*os.Process, error) {
 	p.born.Lock()
 	defer p.born.Unlock()
-	cmd := exec.Command(p.o.Successor[0], p.o.Successor[1:]...)
+	cmd := exec.CommandContext(context.Background(), p.o.Successor[0], p.o.Successor[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -81,14 +82,40 @@ func (p *process) awaitSuccessor(process *os.Process) error {
 				return fmt.Errorf("process %d ended", process.Pid)
 			}
 		case <-limit.C:
-			_ = process.Kill()       // it may have ended just now
-			_, err := process.Wait() // it does
-			if err != nil {
-				return err
-			}
-			return fmt.Errorf("process %d did not take over within %s", process.Pid, successionTimeout)
+			return p.giveUp(process)
 		}
 	}
+}
+
+// giveUp ends a successor that took too long, but never one that is taking over:
+// of that the outcome is awaited, which a handover's own limit bounds, and nobody
+// can begin to take over meanwhile.
+func (p *process) giveUp(process *os.Process) error {
+	tick := time.NewTicker(successionInterval)
+	defer tick.Stop()
+	for {
+		err := p.registry.freeze()
+		if err == nil {
+			defer p.registry.thaw()
+			return dismiss(process)
+		}
+		select {
+		case <-p.registry.gone:
+			return nil
+		case <-tick.C:
+			if deploy.CodeOf(err) != deploy.CodeRefused { // this one is ending
+				return dismiss(process)
+			}
+		}
+	}
+}
+
+func dismiss(process *os.Process) error {
+	_ = process.Kill() // it may have ended just now
+	if _, err := process.Wait(); err != nil {
+		return err
+	}
+	return fmt.Errorf("process %d did not take over within %s", process.Pid, successionTimeout)
 }
 
 func notSucceeded(program string, err error) error {

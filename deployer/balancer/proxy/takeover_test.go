@@ -2,9 +2,6 @@ package proxy
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -233,63 +230,6 @@ func TestReplaceWhereNothingRunsStarts(t *testing.T) {
 	serveProxyWith(t, Options{Socket: filepath.Join(dir, "s"), StateFile: filepath.Join(dir, "proxy.json"), Replace: true})
 }
 
-// pid is the process in charge.
-func pid(t *testing.T, socket string) int {
-	t.Helper()
-	p, err := newClient(socket).ping(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.PID
-}
-
-// startNext starts a process that takes over, and waits until it is in charge.
-func startNext(t *testing.T, socket, state string) int {
-	t.Helper()
-	before := pid(t, socket)
-	process, err := startDetached(command(socket, state, "replace"), filepath.Join(filepath.Dir(socket), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { killAndWait(t, process.Pid) })
-	eventually(t, "the successor is in charge", func() bool { return pid(t, socket) != before })
-	return process.Pid
-}
-
-// hangUp has the process in charge start its own successor, which is no child
-// of this one.
-func hangUp(t *testing.T, socket string) int {
-	t.Helper()
-	before := pid(t, socket)
-	endAtLast(t, socket)
-	if err := syscall.Kill(before, syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	var after int
-	eventually(t, "its successor is in charge", func() bool { after = pid(t, socket); return after != before })
-	t.Cleanup(func() { killAndAwaitEnd(t, after) })
-	return after
-}
-
-// endAtLast ends whatever process is in charge when the test has ended.
-func endAtLast(t *testing.T, socket string) {
-	t.Cleanup(func() {
-		if p, err := newClient(socket).ping(context.Background()); err == nil && p.PID != os.Getpid() {
-			killAndAwaitEnd(t, p.PID)
-		}
-	})
-}
-
-// killAndAwaitEnd ends a process that is no child of the test's.
-func killAndAwaitEnd(t *testing.T, pid int) {
-	t.Helper()
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	eventually(t, "the killed process is gone", func() bool {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || strings.Contains(string(stat), ") Z ")
-	})
-}
-
 func TestTheKernelNamesTheSuccessorAsTheOneThatListens(t *testing.T) {
 	dir := shortDir(t)
 	socket, state := filepath.Join(dir, "s"), filepath.Join(dir, "proxy.json")
@@ -307,66 +247,6 @@ func TestTheKernelNamesTheSuccessorAsTheOneThatListens(t *testing.T) {
 	})
 	if err != nil || int(cred.Pid) != next {
 		t.Errorf("it names %+v, not %d: %v", cred, next, err)
-	}
-}
-
-func TestAGuardedProxyHandsOverToItsOwnSuccessorOnly(t *testing.T) {
-	dir := shortDir(t)
-	socket, state := filepath.Join(dir, "s"), filepath.Join(dir, "proxy.json")
-	if err := Ensure(t.Context(), socket, command(socket, state, "guarded"), filepath.Join(dir, "log")); err != nil {
-		t.Fatal(err)
-	}
-	first := pid(t, socket)
-	t.Cleanup(func() { killAndWait(t, first) })
-	err := Serve(t.Context(), Options{Socket: socket, StateFile: state, Replace: true})
-	wantCode(t, err, deploy.CodeRefused)
-	if !strings.Contains(deploy.MessageOf(err), "systemctl reload") {
-		t.Error(err)
-	}
-	hangUp(t, socket)
-	wantCode(t, Serve(t.Context(), Options{Socket: socket, StateFile: state, Replace: true}), deploy.CodeRefused)
-}
-
-func TestEnsureHasAProxyOfAnotherVersionReplaced(t *testing.T) {
-	dir := shortDir(t)
-	socket, state, log := filepath.Join(dir, "s"), filepath.Join(dir, "proxy.json"), filepath.Join(dir, "log")
-	if err := Ensure(t.Context(), socket, command(socket, state, "v0.0.1"), log); err != nil {
-		t.Fatal(err)
-	}
-	first := pid(t, socket)
-	t.Cleanup(func() { killAndWait(t, first) })
-	a := named(t)
-	listen := freeAddr(t)
-	if err := openDriver(t, socket, listen).Route(t.Context(), step([]string{a.addr}, nil, nil)); err != nil {
-		t.Fatal(err)
-	}
-	endAtLast(t, socket)
-	if err := ensure(t.Context(), socket, command(socket, state), log, "v0.0.2"); err != nil {
-		t.Fatal(err)
-	}
-	if pid(t, socket) == first {
-		t.Error("the older one still serves")
-	}
-	if got, err := post(fresh(t), "http://"+listen, "x"); err != nil || got != a.addr {
-		t.Errorf("answered %q, %v", got, err)
-	}
-}
-
-func TestEnsureLeavesAProxyThatCannotBeReplacedServing(t *testing.T) {
-	dir := shortDir(t)
-	socket, state, log := filepath.Join(dir, "s"), filepath.Join(dir, "proxy.json"), filepath.Join(dir, "log")
-	p := serveProxyWith(t, Options{Socket: socket, StateFile: state, version: "v0.0.1"})
-	if err := ensure(t.Context(), p.socket, command(socket, state), log, "v0.0.2"); err != nil {
-		t.Fatal(err)
-	}
-	failing := filepath.Join(dir, "f")
-	q := serveProxyWith(t, Options{Socket: failing, StateFile: state + "2", version: "v0.0.1", Successor: []string{"/bin/false"}})
-	if err := ensure(t.Context(), q.socket, command(failing, state), log, "v0.0.2"); err != nil {
-		t.Fatal(err)
-	}
-	wantCode(t, newClient(failing).succeed(t.Context()), deploy.CodeFailed)
-	if pid(t, socket) != os.Getpid() || pid(t, failing) != os.Getpid() {
-		t.Error("another one answers")
 	}
 }
 
@@ -492,46 +372,5 @@ func TestReplacedTwentyTimesUnderAThousandRequestsASecondNoneIsLost(t *testing.T
 	}
 	if now := pid(t, socket); now != pids[times] || len(slices.Compact(slices.Sorted(slices.Values(pids)))) != times+1 {
 		t.Errorf("process %d serves after %v", now, pids)
-	}
-}
-
-func TestAFrameCarriesItsFilesAndNothingElses(t *testing.T) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ends := [2]*net.UnixConn{}
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "end")
-		c, err := net.FileConn(f)
-		if err = errors.Join(err, f.Close()); err != nil {
-			t.Fatal(err)
-		}
-		ends[i] = c.(*net.UnixConn)
-		defer ends[i].Close()
-	}
-	here, err := os.Open(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer here.Close()
-	long := strings.Repeat("x", 1<<20)
-	sent := make(chan error, 1)
-	go func() {
-		sent <- errors.Join(sendFrame(ends[0], "first"), sendFrame(ends[0], long, here, here), sendFrame(ends[0], "last", here), ends[0].Close())
-	}()
-	for i, want := range []string{"first", long, "last"} {
-		var got string
-		files, err := receiveFrame(ends[1], &got)
-		defer closeFiles(files)
-		if err != nil || got != want || len(files) != []int{0, 2, 1}[i] {
-			t.Errorf("frame %d: %d bytes, %d files, %v", i, len(got), len(files), err)
-		}
-	}
-	if err := <-sent; err != nil {
-		t.Fatal(err)
-	}
-	if _, err := receiveFrame(ends[1], new(json.RawMessage)); err == nil {
-		t.Error("a frame came out of nothing")
 	}
 }

@@ -95,9 +95,9 @@ func (u *upload) Read(p []byte) (int, error) {
 	u.read.Store(true)
 	u.pace.begin()
 	n, err := u.ReadCloser.Read(p)
-	switch err {
-	case nil:
-	case io.EOF:
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
 		u.pace.whole()
 	default:
 		err = u.fail(err)
