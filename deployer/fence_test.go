@@ -83,6 +83,39 @@ func TestAFencedCommandKeepsItsInputOutputComplaintAndStatus(t *testing.T) {
 	})
 }
 
+func TestAFencedScriptRunsAsIfItHadAShellOfItsOwn(t *testing.T) {
+	onEveryHost(t, func(t *testing.T, h deployer.Host) {
+		f := deployer.Fence(h, epochFile(t), 1)
+		out, err := f.Run(t.Context(), deployer.Script(`set -eu
+say() { echo "own $1"; }
+trap 'say end' EXIT
+say "$(cat)"
+false
+say never`, "it's", "$HOME"), strings.NewReader("input"))
+		var exit *deployer.ExitError
+		if !errors.As(err, &exit) || exit.Code != 1 || exit.Stderr != "" {
+			t.Fatalf("%q, %v", out, err)
+		}
+		out, err = f.Run(t.Context(), deployer.Script(`trap 'echo "end $1"' EXIT
+setsid sleep 60 </dev/null >/dev/null 2>&1 & echo "$(cat) $# $!"
+exit 0`, "it's", "$HOME"), strings.NewReader("input"))
+		var pid int
+		if _, told := fmt.Sscanf(string(out), "input 2 %d\nend it's\n", &pid); told != nil || err != nil {
+			t.Fatalf("%q, %v", out, err)
+		}
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := f.Run(ctx, []string{"true"}, nil); err != nil {
+			t.Errorf("what it left behind holds the lock: %v", err)
+		}
+		_, err = deployer.Fence(h, epochFile(t), 1).Run(t.Context(), deployer.Script("take"), nil)
+		if !errors.As(err, &exit) || exit.Code != 127 {
+			t.Errorf("it knows the guard's functions: %v", err)
+		}
+	})
+}
+
 func TestAnOrphanThatWakesUpLateDoesNothing(t *testing.T) {
 	server := sshtest.Start(t)
 	dir, file := t.TempDir(), epochFile(t)

@@ -16,9 +16,12 @@ const Marker = ".ipublish-sha256"
 const (
 	// $1 the release's folder, $2 its sha256. What broken uploads left is removed:
 	// one that still goes on ends by itself, for it cannot land any more.
-	haveScript = `if [ "$(cat "$1/` + Marker + `" 2>/dev/null)" = "$2" ]; then echo have; exit 0; fi
-rm -rf "$1.partial" && mkdir -p "$1.partial" && echo lack`
-	// $1 the folder, $2 sha256, $3 payload's name within it, $4 file or tree; the
+	haveScript = `sum=
+[ ! -r "$1/` + Marker + `" ] || IFS= read -r sum <"$1/` + Marker + `"
+if [ "$sum" = "$2" ]; then echo have; exit 0; fi
+[ ! -e "$1.partial" ] || rm -rf -- "$1.partial" || exit 1
+echo lack`
+	// $1 the folder, $2 sha256, $3 a file's name within it, $4 file or tree; the
 	// payload comes on standard input. Each upload has a folder of its own until it
 	// is whole. A single file may be a program: it is left executable.
 	landScript = `set -e
@@ -26,18 +29,22 @@ part=$1.partial/$$
 trap 'rm -rf -- "$part"; rmdir -- "$1.partial" 2>/dev/null || :' EXIT
 trap 'exit 1' HUP INT TERM
 trap '' PIPE
-mkdir -p -- "$part"
-cd -- "$part"
-cat >"$3"
-sum=$(sha256sum <"$3")
+mkdir -p -- "$part/release"
+cd -- "$part/release"
+file=$3
+[ "$4" != tree ] || file=../tar
+cat >"$file"
+sum=$(sha256sum <"$file")
 sum=${sum%% *}
 if [ "$sum" != "$2" ]; then echo "arrived as $sum" >&2; exit 9; fi
-if [ "$4" = tree ]; then tar -xf "$3"; rm -- "$3"; else chmod 0755 "$3"; fi
+if [ "$4" = tree ]; then tar -xf "$file"; else chmod 0755 "$file"; fi
 printf %s "$2" >` + Marker + `
 sync -f . 2>/dev/null || sync
 cd /
-rm -rf -- "$1"
-mv -T -- "$part" "$1" 2>/dev/null || mv -- "$part" "$1"`
+{ [ ! -e "$1" ] && [ ! -L "$1" ]; } || rm -rf -- "$1"
+mv -T -- "$part/release" "$1" 2>/dev/null || mv -- "$part/release" "$1"
+trap - EXIT
+rm -rf -- "$1.partial" || :`
 	// $1 the folder of all releases, then the names to keep
 	pruneScript = `cd "$1" 2>/dev/null || exit 0
 shift
@@ -82,16 +89,12 @@ func (x *effects) stageOn(ctx context.Context, h Host, s deploy.Step) (bool, err
 	if err != nil || strings.TrimSpace(string(out)) == "have" {
 		return false, err
 	}
-	payload := s.Release.Name
-	if s.Release.Kind == deploy.ArtifactTree {
-		payload = ".ipublish.tar"
-	}
 	r, err := x.engine.Artifacts.Open(s.Release.SHA256)
 	if err != nil {
 		return false, err
 	}
 	defer r.Close()
-	_, err = h.Run(ctx, script(landScript, s.Dir, s.Release.SHA256, payload, s.Release.Kind), r)
+	_, err = h.Run(ctx, script(landScript, s.Dir, s.Release.SHA256, s.Release.Name, s.Release.Kind), r)
 	return err == nil, err
 }
 
@@ -110,11 +113,6 @@ func (x *effects) prune(ctx context.Context, s deploy.Step) (deploy.Evidence, er
 		return strings.Join(strings.Fields(string(out)), " "), err
 	})
 	return deploy.Evidence{Note: strings.TrimSpace("removed " + strings.Join(removed, " "))}, err
-}
-
-// script is the argv that runs a fixed text with arguments.
-func script(text string, args ...string) []string {
-	return append([]string{"sh", "-c", text, "ipublish"}, args...)
 }
 
 // fetch makes the mirror hold the commit.

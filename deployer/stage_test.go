@@ -66,7 +66,7 @@ func TestAnUploadThatBreaksLeavesNothingAndIsRepeated(t *testing.T) {
 		ended <- err
 	}()
 	eventually(t, "half of it is there", func() bool {
-		files, _ := filepath.Glob(s.Dir + ".partial/*/*")
+		files, _ := filepath.Glob(s.Dir + ".partial/*/tar")
 		return len(files) == 1 && size(files[0]) > len(a.data)/3
 	})
 	server.Cut()
@@ -90,7 +90,7 @@ func TestAnUploadBesideAnOrphanedOneLandsWhole(t *testing.T) {
 		ended <- err
 	}()
 	eventually(t, "the first upload goes on", func() bool {
-		files, _ := filepath.Glob(s.Dir + ".partial/*/*")
+		files, _ := filepath.Glob(s.Dir + ".partial/*/tar")
 		return len(files) == 1 && size(files[0]) > 0
 	})
 	stage(t, a, h, s)

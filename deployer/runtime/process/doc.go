@@ -18,8 +18,8 @@
 //
 // Every call is one fixed POSIX sh script with positional arguments, or two;
 // nothing of a configuration or a release is ever read as shell text. A host
-// needs Linux, sh, setsid of util-linux, and cat, ls, awk, tail, tr, grep and
-// mv of coreutils or busybox; flock is used where it is installed. For a program
+// needs Linux, sh, setsid of util-linux, and cat, ls, awk, tail, tr, wc, grep
+// and mv of coreutils or busybox; flock is used where it is installed. For a program
 // of another user than the host's commands it needs root, and setpriv of
 // util-linux.
 //

@@ -35,15 +35,20 @@ if [ -n "$missing" ]; then
 		printf 'command %s\n' "$(command_of "$owner")"
 	fi
 fi
+[ "$pid" -gt 0 ] && [ -r "$home/log" ] || exit 0
 echo log
-lastlog 4097
+exec tail -c 4097 "$home/log"
 `
+
+// startMark begins the line of the log at which a start begins.
+const startMark = "=== ipublish starts "
 
 // maxLog is how much of the program's output Observe returns, in bytes.
 const maxLog = 4096
 
 // Observe says in one round trip what runs in the slot: exactly one Instance.
-// PID, Started and Key are of the recorded process and only while it lives.
+// PID, Started and Key are of the recorded process and only while it lives. Log is
+// the end of what was logged since the last start, as long as that is on record.
 // Release is the sha256 on record, and empty when the folder that it was started
 // from does not carry it any more. PortPID is a foreign process as soon as one
 // listens on the port, even beside ours; PortStarted, in the unit of Started, and
@@ -94,7 +99,7 @@ func instance(out string) deploy.Instance {
 		case "command":
 			i.Command = strings.TrimSpace(printable(value, 300))
 		case "log":
-			i.Log = printable(rest, maxLog)
+			i.Log = printable(sinceStart(rest), maxLog)
 			return i
 		}
 		if rest == "" {
@@ -102,4 +107,15 @@ func instance(out string) deploy.Instance {
 		}
 		out = rest
 	}
+}
+
+// sinceStart is the end of a log from its last start on, in whole lines.
+func sinceStart(log string) string {
+	if at := strings.LastIndex("\n"+log, "\n"+startMark); at >= 0 {
+		_, log, _ = strings.Cut(log[at:], "\n")
+	}
+	if log != "" && !strings.HasSuffix(log, "\n") {
+		log += "\n"
+	}
+	return log
 }

@@ -29,6 +29,7 @@ func TestAReleaseWhoseFolderLostItsMarkProvesNothing(t *testing.T) {
 
 func TestTheLogIsItsLastLinesWithoutControlCharacters(t *testing.T) {
 	s := slot(t)
+	start(t, s, script("sleep 600"))
 	write(t, filepath.Join(s.Home, "log"), strings.Repeat("an old line\n", 1000)+"\x1b[31mred\x1b[0m\ttab\r\xff\u009b\nlast")
 	i := observe(t, s)
 	if len(i.Log) > 4096 || !strings.HasPrefix(i.Log, "an old line\n") || !strings.HasSuffix(i.Log, "\n[31mred[0m\ttab\nlast\n") {

@@ -12,14 +12,22 @@ import (
 	"ipublish/deployer"
 )
 
-// facts are the functions that the scripts share. home and hex (the port as
-// four upper-case hex digits) are set by the script that follows.
-const facts = `
+// kernel are the facts that need nothing of a slot.
+const kernel = `
 set -u
 export LC_ALL=C
 IFS= read -r thisboot </proc/sys/kernel/random/boot_id
 
+nl='
+'
+
 say() { printf '%s\n' "$*"; exit 0; }
+
+# lines: text is the whole lines of standard input.
+lines() {
+	text=
+	while IFS= read -r line; do text=$text$line$nl; done
+}
 
 # status PID: what the kernel knows of it; false without such a process.
 status() {
@@ -29,7 +37,11 @@ status() {
 	set -- ${line##*') '}
 	state=$1 group=$3 threads=${18} start=${20}
 }
+`
 
+// facts are the functions that the scripts share. home and hex (the port as
+// four upper-case hex digits) are set by the script that follows.
+const facts = kernel + `
 # dead: the process that status saw has let go of everything.
 dead() { case $state in [ZX]) [ "$threads" -le 1 ] ;; *) false ;; esac; }
 
@@ -89,28 +101,33 @@ marked() {
 	tr '\000' '\n' 2>/dev/null <"/proc/$1/environ" | grep -qxF "IPUBLISH_INSTANCE=$pid-$born"
 } 2>/dev/null
 
-# listeners: inodes is the sockets that listen on the port. The kernel lists
-# listening sockets first, so that a host's connections are not read.
+# listeners: inodes is the sockets that listen on the port. The table of IPv6 is
+# not read where it is empty: the kernel takes a millisecond to see that it is.
 listeners() {
-	inodes=$(awk -v port=":$hex" 'BEGIN {
-		for (i = 1; i < ARGC; i++) {
-			while ((getline line <ARGV[i]) > 0) {
-				split(line, col, " ")
-				if (col[4] == "st" || col[4] == "03") continue
-				if (col[4] != "0A") break
-				if (substr(col[2], length(col[2]) - 4) == port) print col[10]
-			}
-			close(ARGV[i])
-		}
-		exit
-	}' /proc/net/tcp /proc/net/tcp6)
+	inodes=
+	listening /proc/net/tcp
+	line=
+	{ read -r _ _ line </proc/net/sockstat6; } 2>/dev/null
+	[ "$line" = 0 ] || listening /proc/net/tcp6
 	missing=$inodes
 }
+
+# listening TABLE: adds those that a table tells of. The kernel lists listening
+# sockets first, so that a host's connections are not read.
+listening() {
+	while IFS= read -r line; do
+		case $line in
+		*": "*":$hex "*":0000 0A "*) set -- $line; inodes="$inodes ${10}" ;;
+		*' 0A '* | *' 03 '* | *' st '*) ;;
+		*': '*:*' '*:*' '*) return ;;
+		esac
+	done <"$1"
+} 2>/dev/null
 
 # holds PID[:START]...: owner holds the last of the missing sockets, none is missing.
 holds() {
 	for m in "$@"; do
-		fds=$(ls -l "/proc/${m%:*}/fd" 2>/dev/null)
+		fds=$(ls -ln "/proc/${m%:*}/fd" 2>/dev/null)
 		left=
 		for i in $missing; do
 			case $fds in *"socket:[$i]"*) owner=${m%:*} ;; *) left="$left $i" ;; esac
@@ -124,7 +141,7 @@ holds() {
 # stranger: owner is who holds a missing socket: -1 if that cannot be seen, 0 if
 # it was closed meanwhile.
 stranger() {
-	owner=$(ls -l /proc/[0-9]*/fd 2>/dev/null | awk -v want="$missing" '
+	owner=$(ls -ln /proc/[0-9]*/fd 2>/dev/null | awk -v want="$missing" '
 		BEGIN { n = split(want, w, " "); for (i = 1; i <= n; i++) wanted["socket:[" w[i] "]"] }
 		/^\/proc\// { split($0, part, "/"); next }
 		($NF in wanted) && !found { print part[3]; found = 1 }')
@@ -150,6 +167,11 @@ lastlog() {
 		awk '/^=== ipublish starts / { b = ""; next } { b = b $0 "\n" } END { printf "%s", b }'
 }
 
+# turn: a log that grew long is put aside.
+turn() {
+	[ ! -f "$home/log" ] || [ "$(wc -c <"$home/log")" -le 10485760 ] || mv -f "$home/log" "$home/log.1"
+}
+
 # lock: the slot is this script's and its children's until descriptor 9 closes.
 lock() {
 	exec 9>>"$home/lock"
@@ -165,8 +187,7 @@ lock() {
 
 // run runs a script; errors name the operation and the slot.
 func run(ctx context.Context, h deployer.Host, s deploy.Step, op, script string, in io.Reader, args ...string) ([]byte, error) {
-	argv := append([]string{"sh", "-c", facts + script, "sh"}, args...)
-	out, err := h.Run(ctx, argv, in)
+	out, err := h.Run(ctx, deployer.Script(facts+script, args...), in)
 	if err == nil {
 		return out, nil
 	}

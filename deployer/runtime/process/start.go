@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"ipublish/deploy"
 	"ipublish/deployer"
@@ -31,9 +32,10 @@ type Script struct {
 	Args []string
 }
 
-// launch becomes the rest of its argv: recorded first, under the lock of the
-// script that called it. The environment waits on descriptor 4.
-const launch = facts + `
+// launch is recorded, under the lock of the script that called it, and goes on as
+// the text that follows it: become, or an exec of the rest of its argv. The
+// environment waits on descriptor 4.
+const launch = kernel + `
 home=$1
 cd -- "$2" || { echo 'folder' >&3; exit 1; }
 status $$ || { echo 'record' >&3; exit 1; }
@@ -45,16 +47,22 @@ unset LC_ALL OLDPWD
 export IPUBLISH_INSTANCE="$$-$start"
 exec 4<"$1/env"
 shift 5
-exec "$@"
+unset -f say lines status
 `
 
-// become is what launch becomes: the user's shell, which takes the environment
-// over, lets the lock go and becomes the program. So nothing of the environment,
-// LD_PRELOAD for one, is ever in force as root where the program is not root's.
+// become takes the environment over, lets the lock go and becomes the program.
+// Where that is another user's it is the script of a shell of that user: so nothing
+// of the environment, LD_PRELOAD for one, is ever in force as root where the program
+// is not root's.
 const become = `
-env=$(cat <&4)
+env=
+while IFS= read -r line; do
+	env="$env$line
+"
+done <&4
 exec 4<&-
-case $env in *'# end of env') ;; *) echo 'record' >&3; exit 1 ;; esac
+case $env in *'# end of env
+') ;; *) echo 'record' >&3; exit 1 ;; esac
 eval "$env"
 case $1 in
 */*) [ -f "$1" ] && [ -x "$1" ] ;;
@@ -67,10 +75,11 @@ exec "$@" 3>&- 9>&-
 const start = account + unitStart + `
 launch=$1 become=$2 home=$3 wantdir=$4 wantport=$5 hex=$6 wantkey=$7 wantsha=$8 user=$9
 shift 9
-prepare=$1 skip=$2 supervisor=$3 unit=$4 text=$5
-shift 5
-env=$(cat)
-case $env in *'# end of env') ;; *) say cut ;; esac
+prepare=$1 skip=$2 supervisor=$3 unit=$4 unittext=$5 today=$6
+shift 6
+lines
+env=$text
+case $env in *"# end of env$nl") ;; *) say cut ;; esac
 [ -d "$home" ] || { (umask 022 && mkdir -p -- "${home%/*}") && (umask 027 && mkdir -p -- "$home"); } || exit 1
 lock || say busy
 record || say damaged
@@ -98,21 +107,24 @@ line=
 [ "$line" = "$wantsha" ] || say unstaged "$line"
 account
 share || exit 1
-if [ -f "$home/log" ] && [ "$(wc -c <"$home/log")" -gt 10485760 ]; then
-	mv -f "$home/log" "$home/log.1" || exit 1
-fi
-(umask 027 && printf '=== ipublish starts %s %s\n' "$wantkey" "$(date -u +%FT%TZ)" >>"$home/log") || exit 1
+[ "$pid" = 0 ] || turn || exit 1
+(umask 027 && printf '=== ipublish starts %s %s\n' "$wantkey" "$today" >>"$home/log") || exit 1
 [ -z "$as" ] || chown -h "$uid:$gid" "$home/log" || exit 1
-(umask 077 && rm -f "$home/env.tmp" && printf '%s\n' "$env" >"$home/env.tmp") && mv -f "$home/env.tmp" "$home/env" || exit 1
+{ [ ! -e "$home/env.tmp" ] && [ ! -L "$home/env.tmp" ]; } || rm -f "$home/env.tmp" || exit 1
+(umask 077 && printf '%s' "$env" >"$home/env.tmp") && mv -f "$home/env.tmp" "$home/env" || exit 1
 if [ -n "$prepare" ]; then
 	told=$(as="$as" owner="${as:+$uid:$gid}" sh -c "$prepare" sh "$@" 2>&1)
 	case $? in 0) ;; 3) say drift "$told" ;; *) say unprepared "$told" ;; esac
 fi
 shift "$skip"
 
+if [ -n "$as" ]; then
+	set -- $as /bin/sh -c "$become" sh "$@"
+	become='exec "$@"'
+fi
 set -- env -i PATH="${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}" HOME="${HOME:-/}" \
 	USER="${USER:-}" LOGNAME="${LOGNAME:-${USER:-}}" LANG="${LANG:-C.UTF-8}" ${TZ:+TZ="$TZ"} \
-	sh -c "$launch" sh "$home" "$wantdir" "$wantport" "$wantkey" "$wantsha" $as /bin/sh -c "$become" sh "$@"
+	sh -c "$launch$become" sh "$home" "$wantdir" "$wantport" "$wantkey" "$wantsha" "$@"
 [ "$by" != unit ] || { by_unit "$@"; exit 0; }
 ! have || ! mine || discard
 
@@ -161,7 +173,8 @@ func Start(ctx context.Context, h deployer.Host, s deploy.Step, p Program) error
 		return err
 	}
 	args := []string{launch, become, s.Home, s.Dir, strconv.Itoa(s.Port), hexPort(s.Port), s.Release.Key(), s.Release.SHA256, p.User,
-		p.Prepare.Text, strconv.Itoa(len(p.Prepare.Args)), string(cmp.Or(p.Under, Session)), unit.Name(s.Home), unit.Text(s.Home, s.Stop.D())}
+		p.Prepare.Text, strconv.Itoa(len(p.Prepare.Args)), string(cmp.Or(p.Under, Session)), unit.Name(s.Home), unit.Text(s.Home, s.Stop.D()),
+		time.Now().UTC().Format(time.RFC3339)}
 	args = append(append(args, p.Prepare.Args...), p.Argv...)
 	out, err := run(ctx, h, s, "start", start, strings.NewReader(env), args...)
 	if err != nil {

@@ -17,7 +17,8 @@ lock || say busy
 record || say damaged
 led= held=
 ! known || led=1
-all=$(ours)
+all=
+[ "$pid" = 0 ] || all=$(ours)
 boss
 ! have || ! mine || ! look || still || held=1
 
@@ -89,7 +90,12 @@ if [ -n "$all$held" ] || { [ -n "$led" ] && ! dead; }; then
 fi
 ended=$pid-$born
 if record && { [ "$pid-$born" = "$ended" ] || { [ -n "$held" ] && ! running && look && still; }; }; then
-	rm -f "$home/instance" "$home/stopping" "$home/env" "$home/env.tmp" "$home/run" "$home/run.tmp" "$home/told"
+	[ "$pid" = 0 ] || turn
+	set --
+	for f in instance stopping env env.tmp run run.tmp told; do
+		[ ! -e "$home/$f" ] || set -- "$@" "$home/$f"
+	done
+	[ "$#" = 0 ] || rm -f "$@"
 	tidy
 fi
 say stopped

@@ -101,7 +101,7 @@ limits() {
 
 place() {
 	{ have && ! mine; } && say taken "$units/$unit"
-	{ printf '%s' "$text" && limits && printf '\n[Install]\nWantedBy=%s\n' "$wanted"; } >"$units/$unit.tmp" || return 1
+	{ printf '%s' "$unittext" && limits && printf '\n[Install]\nWantedBy=%s\n' "$wanted"; } >"$units/$unit.tmp" || return 1
 	if cmp -s "$units/$unit.tmp" "$units/$unit"; then
 		rm -f "$units/$unit.tmp"
 		look
