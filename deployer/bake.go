@@ -79,7 +79,7 @@ func (b *baking) watch(ctx context.Context) error {
 		if b.doubt {
 			due = earlier(due, b.lookDue)
 		}
-		if _, err := b.x.drive.lookout.await(ctx, time.Until(due)); err != nil {
+		if err := b.x.drive.lookout.await(ctx, time.Until(due)); err != nil {
 			return err
 		}
 		b.doubt = b.x.drive.lookout.doubted() || b.doubt

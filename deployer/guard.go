@@ -84,7 +84,7 @@ func (g guard) stand(ctx context.Context) {
 	l.work.Go(func() { l.stream(ctx, w, route) })
 	defer l.end()
 	for began := time.Now(); ; {
-		if _, err := l.await(ctx, guardPeriod); err != nil {
+		if err := l.await(ctx, guardPeriod); err != nil {
 			return
 		}
 		if why := g.trouble(ctx, x, l, slots[g.live.Slot], route); why != "" {

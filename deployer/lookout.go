@@ -171,17 +171,17 @@ func (l *lookout) ring() {
 	}
 }
 
-// await blocks until something went wrong (true), d has passed or ctx ended.
-func (l *lookout) await(ctx context.Context, d time.Duration) (rung bool, err error) {
+// await blocks until something went wrong, d has passed or ctx ended.
+func (l *lookout) await(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-l.news:
-		return true, nil
+		return nil
 	case <-t.C:
-		return false, nil
+		return nil
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return ctx.Err()
 	}
 }
 

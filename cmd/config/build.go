@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -322,7 +323,7 @@ func (b *building) verify(key string, f verifyFile) *deploy.Verify {
 	}
 	b.expand(key+".body", f.Body)
 	b.textFree(key+".body", f.Body)
-	if v.Body != "" && v.Method == "GET" {
+	if v.Body != "" && v.Method == http.MethodGet {
 		b.fail(key+".body", "a GET has none: give the method that it is for, such as method: POST")
 	}
 	if v.MaxFailures < 0 {

@@ -133,6 +133,7 @@ func TestEveryFaultIsRefusedWithItsPlaceAndWhatToWrite(t *testing.T) {
 		"an unknown role":            {"apps:\n", "roles: { boss: [] }\napps:\n", []string{":1:10: roles.boss", "no such role"}},
 		"a secret in the credential": {"runtime:\n", "credentials: { user: x, token: abcdefghijkl }\n    runtime:\n", []string{":4:29: apps.shop.credentials.token", "journaled"}},
 		"a wrong name":               {"shop:", "Shop:", []string{":2:3: apps.Shop", "lower-case"}},
+		"a name too long":            {"shop:", strings.Repeat("a", 64) + ":", []string{":2:3: apps.aaa", "lower-case"}},
 		"impossible health":          {"runtime:\n", "health: { min_healthy_time: 10m }\n    runtime:\n", []string{"apps.shop.health", "nothing can ever pass"}},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, with(t, c.old, c.changed), c.says...) })

@@ -316,3 +316,14 @@ func FuzzAnyDumpIsReadOrRefused(f *testing.F) {
 		}
 	})
 }
+
+func TestANameIsOfAFewCharactersAndHasItsLength(t *testing.T) {
+	for name, want := range map[string]bool{
+		"app/web": false, "": false, "a b": false, "a;b": false, "a\n": false, strings.Repeat("a", 257): false,
+		"be_app.1:8080-x": true, strings.Repeat("a", 256): true,
+	} {
+		if haproxyapi.ValidName(name) != want {
+			t.Errorf("%.40q: %v", name, !want)
+		}
+	}
+}

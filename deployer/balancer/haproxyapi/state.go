@@ -16,11 +16,14 @@ const (
 	Drain = "drain" // gets no new request but those of its persistent sessions; is still checked
 )
 
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,256}$`)
+// longestName is the longest name of a backend or a server, in bytes.
+const longestName = 256
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
 
 // ValidName reports whether s is the name of a backend or a server as HAProxy
 // takes it, and nothing else.
-func ValidName(s string) bool { return nameForm.MatchString(s) }
+func ValidName(s string) bool { return len(s) <= longestName && nameForm.MatchString(s) }
 
 // SetState brings a server into state Ready or Drain and returns when HAProxy
 // has done so. deploy.CodeInvalid for another state or what is no name,

@@ -68,14 +68,17 @@ func (s *settings) fillIn() {
 }
 
 var (
-	upstreamForm  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	upstreamForm  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 	paramForm     = regexp.MustCompile(`^[a-z_]+(=[A-Za-z0-9_.]+)?$`)
 	directiveForm = regexp.MustCompile(`^[a-z_]+( [A-Za-z0-9_.:/=$@+,~%*-]+)*$`)
 )
 
+// longestUpstream is the longest name of an upstream, in bytes.
+const longestUpstream = 128
+
 // check judges the values; t is named in the advice.
 func (s settings) check(t deploy.Target) error {
-	if !upstreamForm.MatchString(s.Upstream) {
+	if len(s.Upstream) > longestUpstream || !upstreamForm.MatchString(s.Upstream) {
 		return invalid("upstream %q: give the name that proxy_pass uses, of letters, digits, _ . and -, such as upstream: %s_%s", s.Upstream, t.App, t.Env)
 	}
 	if err := checkPath("include", s.Include); err != nil {

@@ -34,10 +34,11 @@ func TestASectionNeedsOnlyUpstreamAndInclude(t *testing.T) {
 
 func TestASectionThatCannotBeRightIsRefusedWithWhatToWrite(t *testing.T) {
 	for change, says := range map[string]string{
-		`"upstream":""`:                           "shop_production",
-		`"upstream":"a b"`:                        "letters",
-		`"upstream":"a;}"`:                        "letters",
-		`"upstream":".a"`:                         "letters",
+		`"upstream":""`:    "shop_production",
+		`"upstream":"a b"`: "letters",
+		`"upstream":"a;}"`: "letters",
+		`"upstream":".a"`:  "letters",
+		`"upstream":"` + strings.Repeat("a", longestUpstream+1) + `"`: "letters",
 		`"include":"shop.conf"`:                   "absolute",
 		`"include":"/etc/../x.conf"`:              "absolute",
 		`"include":"/etc/nginx/.x.conf"`:          "dot",
@@ -79,6 +80,9 @@ func TestOrdinaryUpstreamDirectivesAreTaken(t *testing.T) {
 		"extra":["keepalive 32","least_conn","hash $remote_addr$uri consistent","keepalive_timeout 60s","zone shop 64k"],
 		"generation_listen":"[::1]:8091","test":["sudo","-n","nginx","-t","-q"],"reload_timeout":"3s"}`)
 	if err != nil {
+		t.Error(err)
+	}
+	if err := open(t, `{"upstream":"`+strings.Repeat("a", longestUpstream)+`","include":"/x/y.conf"}`); err != nil {
 		t.Error(err)
 	}
 }
